@@ -3,5 +3,6 @@
 set -eu
 root=$(CDPATH= cd -- "$(dirname -- "$0")/.." && pwd)
 cd "$root"
-"$root/scripts/protodeps.sh"
-PATH="$root/.cache/bin:$PATH" buf generate
+scripts/install-tools.sh buf protoc-gen-go protoc-gen-go-grpc
+scripts/protodeps.sh
+PATH="$root/.cache/bin:$PATH" buf generate --template scripts/buf.gen.yaml

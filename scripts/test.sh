@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# test: runs the tests of the modules given (all of the workspace when none is) and prints failures, one line a package,
+# every skip with its reason, and the counts. Flags for `go test` come in TESTFLAGS.
+set -uo pipefail
+
+root=$(cd -- "$(dirname -- "$0")/.." && pwd)
+cd "$root"
+mkdir -p .tmp
+log=.tmp/test.log
+targets=("$@")
+[ ${#targets[@]} -gt 0 ] || targets=(work)
+
+# shellcheck disable=SC2086 # TESTFLAGS is a list of words
+go test -v ${TESTFLAGS:-} "${targets[@]}" >"$log" 2>&1
+status=$?
+
+if [ $status -ne 0 ]; then
+  # The whole story of the packages that failed: their lines stand together in the log.
+  awk '/^(ok|FAIL|\?)[[:space:]]+[^[:space:]]+\//{ if ($1 == "FAIL") printf "%s%s\n", buffer, $0; buffer = ""; next }
+       { if ($0 !~ /^(=== (RUN|PAUSE|CONT|NAME)|[[:space:]]*--- PASS)/) buffer = buffer $0 "\n" }
+       END { printf "%s", buffer }' "$log" | tail -n 400
+fi
+grep -E '^(ok|FAIL)[[:space:]]' "$log" || true
+count() { grep -cE "^[[:space:]]*--- $1:" "$log" || true; }
+if grep -qE '^[[:space:]]*--- SKIP:' "$log"; then
+  echo "skipped:"
+  grep -A3 -E '^[[:space:]]*--- SKIP:' "$log" | grep -vE '^--$|^=== |--- PASS' | sed 's/^/  /'
+fi
+echo "$(count PASS) passed, $(count FAIL) failed, $(count SKIP) skipped"
+exit $status
