@@ -116,6 +116,8 @@ const (
 	ErrorReason_ERROR_REASON_MESSAGE_TOO_LARGE ErrorReason = 43
 	// An unexpected error; its cause is in the log under the request id.
 	ErrorReason_ERROR_REASON_INTERNAL ErrorReason = 44
+	// The caller may not see answers of the method; metadata: method.
+	ErrorReason_ERROR_REASON_GATE_DENIED ErrorReason = 45
 )
 
 // Enum value maps for ErrorReason.
@@ -166,6 +168,7 @@ var (
 		42: "ERROR_REASON_SCHEMA_NEWER",
 		43: "ERROR_REASON_MESSAGE_TOO_LARGE",
 		44: "ERROR_REASON_INTERNAL",
+		45: "ERROR_REASON_GATE_DENIED",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":            0,
@@ -213,6 +216,7 @@ var (
 		"ERROR_REASON_SCHEMA_NEWER":           42,
 		"ERROR_REASON_MESSAGE_TOO_LARGE":      43,
 		"ERROR_REASON_INTERNAL":               44,
+		"ERROR_REASON_GATE_DENIED":            45,
 	}
 )
 
@@ -247,7 +251,7 @@ var File_narrowcast_campaign_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_narrowcast_campaign_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	")narrowcast/campaign/v1/error_reason.proto\x12\x16narrowcast.campaign.v1*\x94\f\n" +
+	")narrowcast/campaign/v1/error_reason.proto\x12\x16narrowcast.campaign.v1*\xb2\f\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\"\n" +
 	"\x1eERROR_REASON_VALIDATION_FAILED\x10\x01\x12#\n" +
@@ -294,7 +298,8 @@ const file_narrowcast_campaign_v1_error_reason_proto_rawDesc = "" +
 	"\x1eERROR_REASON_SERVER_GOING_AWAY\x10)\x12\x1d\n" +
 	"\x19ERROR_REASON_SCHEMA_NEWER\x10*\x12\"\n" +
 	"\x1eERROR_REASON_MESSAGE_TOO_LARGE\x10+\x12\x19\n" +
-	"\x15ERROR_REASON_INTERNAL\x10,BQZOgithub.com/narrowcast/narrowcast/proto/gen/go/narrowcast/campaign/v1;campaignv1b\x06proto3"
+	"\x15ERROR_REASON_INTERNAL\x10,\x12\x1c\n" +
+	"\x18ERROR_REASON_GATE_DENIED\x10-BQZOgithub.com/narrowcast/narrowcast/proto/gen/go/narrowcast/campaign/v1;campaignv1b\x06proto3"
 
 var (
 	file_narrowcast_campaign_v1_error_reason_proto_rawDescOnce sync.Once

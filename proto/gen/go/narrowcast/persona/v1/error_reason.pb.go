@@ -56,6 +56,8 @@ const (
 	ErrorReason_ERROR_REASON_MESSAGE_TOO_LARGE ErrorReason = 13
 	// An unexpected error; its cause is in the log under the request id.
 	ErrorReason_ERROR_REASON_INTERNAL ErrorReason = 14
+	// The caller may not see answers of the method; metadata: method.
+	ErrorReason_ERROR_REASON_GATE_DENIED ErrorReason = 15
 )
 
 // Enum value maps for ErrorReason.
@@ -76,6 +78,7 @@ var (
 		12: "ERROR_REASON_SCHEMA_NEWER",
 		13: "ERROR_REASON_MESSAGE_TOO_LARGE",
 		14: "ERROR_REASON_INTERNAL",
+		15: "ERROR_REASON_GATE_DENIED",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":           0,
@@ -93,6 +96,7 @@ var (
 		"ERROR_REASON_SCHEMA_NEWER":          12,
 		"ERROR_REASON_MESSAGE_TOO_LARGE":     13,
 		"ERROR_REASON_INTERNAL":              14,
+		"ERROR_REASON_GATE_DENIED":           15,
 	}
 )
 
@@ -127,7 +131,7 @@ var File_narrowcast_persona_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_narrowcast_persona_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"(narrowcast/persona/v1/error_reason.proto\x12\x15narrowcast.persona.v1*\x87\x04\n" +
+	"(narrowcast/persona/v1/error_reason.proto\x12\x15narrowcast.persona.v1*\xa5\x04\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\"\n" +
 	"\x1eERROR_REASON_VALIDATION_FAILED\x10\x01\x12\"\n" +
@@ -144,7 +148,8 @@ const file_narrowcast_persona_v1_error_reason_proto_rawDesc = "" +
 	"\x17ERROR_REASON_STORE_FULL\x10\v\x12\x1d\n" +
 	"\x19ERROR_REASON_SCHEMA_NEWER\x10\f\x12\"\n" +
 	"\x1eERROR_REASON_MESSAGE_TOO_LARGE\x10\r\x12\x19\n" +
-	"\x15ERROR_REASON_INTERNAL\x10\x0eBOZMgithub.com/narrowcast/narrowcast/proto/gen/go/narrowcast/persona/v1;personav1b\x06proto3"
+	"\x15ERROR_REASON_INTERNAL\x10\x0e\x12\x1c\n" +
+	"\x18ERROR_REASON_GATE_DENIED\x10\x0fBOZMgithub.com/narrowcast/narrowcast/proto/gen/go/narrowcast/persona/v1;personav1b\x06proto3"
 
 var (
 	file_narrowcast_persona_v1_error_reason_proto_rawDescOnce sync.Once

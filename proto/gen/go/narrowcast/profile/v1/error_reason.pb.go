@@ -94,6 +94,8 @@ const (
 	ErrorReason_ERROR_REASON_RATE_LIMITED ErrorReason = 32
 	// An unexpected error; its cause is in the log under the request id.
 	ErrorReason_ERROR_REASON_INTERNAL ErrorReason = 33
+	// The caller may not see answers of the method; metadata: method.
+	ErrorReason_ERROR_REASON_GATE_DENIED ErrorReason = 34
 )
 
 // Enum value maps for ErrorReason.
@@ -133,6 +135,7 @@ var (
 		31: "ERROR_REASON_MESSAGE_TOO_LARGE",
 		32: "ERROR_REASON_RATE_LIMITED",
 		33: "ERROR_REASON_INTERNAL",
+		34: "ERROR_REASON_GATE_DENIED",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":             0,
@@ -169,6 +172,7 @@ var (
 		"ERROR_REASON_MESSAGE_TOO_LARGE":       31,
 		"ERROR_REASON_RATE_LIMITED":            32,
 		"ERROR_REASON_INTERNAL":                33,
+		"ERROR_REASON_GATE_DENIED":             34,
 	}
 )
 
@@ -203,7 +207,7 @@ var File_narrowcast_profile_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_narrowcast_profile_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"(narrowcast/profile/v1/error_reason.proto\x12\x15narrowcast.profile.v1*\xa1\t\n" +
+	"(narrowcast/profile/v1/error_reason.proto\x12\x15narrowcast.profile.v1*\xbf\t\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\"\n" +
 	"\x1eERROR_REASON_VALIDATION_FAILED\x10\x01\x12\"\n" +
@@ -239,7 +243,8 @@ const file_narrowcast_profile_v1_error_reason_proto_rawDesc = "" +
 	"\x19ERROR_REASON_SCHEMA_NEWER\x10\x1e\x12\"\n" +
 	"\x1eERROR_REASON_MESSAGE_TOO_LARGE\x10\x1f\x12\x1d\n" +
 	"\x19ERROR_REASON_RATE_LIMITED\x10 \x12\x19\n" +
-	"\x15ERROR_REASON_INTERNAL\x10!BOZMgithub.com/narrowcast/narrowcast/proto/gen/go/narrowcast/profile/v1;profilev1b\x06proto3"
+	"\x15ERROR_REASON_INTERNAL\x10!\x12\x1c\n" +
+	"\x18ERROR_REASON_GATE_DENIED\x10\"BOZMgithub.com/narrowcast/narrowcast/proto/gen/go/narrowcast/profile/v1;profilev1b\x06proto3"
 
 var (
 	file_narrowcast_profile_v1_error_reason_proto_rawDescOnce sync.Once

@@ -98,6 +98,8 @@ const (
 	ErrorReason_ERROR_REASON_MESSAGE_TOO_LARGE ErrorReason = 34
 	// An unexpected error; its cause is in the log under the request id.
 	ErrorReason_ERROR_REASON_INTERNAL ErrorReason = 35
+	// The caller may not see answers of the method; metadata: method.
+	ErrorReason_ERROR_REASON_GATE_DENIED ErrorReason = 36
 )
 
 // Enum value maps for ErrorReason.
@@ -139,6 +141,7 @@ var (
 		33: "ERROR_REASON_SCHEMA_NEWER",
 		34: "ERROR_REASON_MESSAGE_TOO_LARGE",
 		35: "ERROR_REASON_INTERNAL",
+		36: "ERROR_REASON_GATE_DENIED",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":            0,
@@ -177,6 +180,7 @@ var (
 		"ERROR_REASON_SCHEMA_NEWER":           33,
 		"ERROR_REASON_MESSAGE_TOO_LARGE":      34,
 		"ERROR_REASON_INTERNAL":               35,
+		"ERROR_REASON_GATE_DENIED":            36,
 	}
 )
 
@@ -211,7 +215,7 @@ var File_narrowcast_segment_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_narrowcast_segment_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"(narrowcast/segment/v1/error_reason.proto\x12\x15narrowcast.segment.v1*\xda\t\n" +
+	"(narrowcast/segment/v1/error_reason.proto\x12\x15narrowcast.segment.v1*\xf8\t\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\"\n" +
 	"\x1eERROR_REASON_VALIDATION_FAILED\x10\x01\x12\"\n" +
@@ -249,7 +253,8 @@ const file_narrowcast_segment_v1_error_reason_proto_rawDesc = "" +
 	"\x17ERROR_REASON_STORE_FULL\x10 \x12\x1d\n" +
 	"\x19ERROR_REASON_SCHEMA_NEWER\x10!\x12\"\n" +
 	"\x1eERROR_REASON_MESSAGE_TOO_LARGE\x10\"\x12\x19\n" +
-	"\x15ERROR_REASON_INTERNAL\x10#BOZMgithub.com/narrowcast/narrowcast/proto/gen/go/narrowcast/segment/v1;segmentv1b\x06proto3"
+	"\x15ERROR_REASON_INTERNAL\x10#\x12\x1c\n" +
+	"\x18ERROR_REASON_GATE_DENIED\x10$BOZMgithub.com/narrowcast/narrowcast/proto/gen/go/narrowcast/segment/v1;segmentv1b\x06proto3"
 
 var (
 	file_narrowcast_segment_v1_error_reason_proto_rawDescOnce sync.Once
