@@ -72,7 +72,8 @@ type (
 	// Has is true if the attribute has a value (an empty list is one), else false; never unknown.
 	Has struct{ Attr string }
 	// Consent is true if consent for the purpose over the channel ("" = not tied to one) holds on the day of the
-	// question, false if it was denied, withdrawn or has expired, unknown if nothing is recorded.
+	// question, false if it was denied, withdrawn or has expired, unknown if nothing is recorded. Where nothing is recorded
+	// for the channel itself, the purpose's general consent counts.
 	Consent struct{ Purpose, Channel string }
 	// Member is true of the members of a segment, else false; never unknown.
 	Member struct {

@@ -35,6 +35,13 @@ type Attribute struct {
 	// Revision is the profile store's revision at which a custom attribute was declared; 0 for built-in attributes.
 	// A row of this attribute that is absent from a block represented up to an older revision is unknown, not empty.
 	Revision uint64
+
+	// Made by NewSchema from the above, so that Derive neither builds a field's name nor searches a value in its hot path.
+	rank     map[string]int
+	fields   []Field
+	presence Field
+	column   Field
+	last     Field
 }
 
 // Schema is the set of attributes that rules and specs are checked against. A Schema is immutable once shared.

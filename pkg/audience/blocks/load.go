@@ -1,0 +1,321 @@
+package blocks
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"go.opentelemetry.io/otel/metric"
+
+	"github.com/narrowcast/narrowcast/pkg/audience"
+)
+
+// fieldPlan is the fields of a query, in one order for all blocks.
+type fieldPlan struct {
+	fields []audience.Field
+	index  map[audience.Field]int
+}
+
+func plan(q Query) *fieldPlan {
+	p := &fieldPlan{index: make(map[audience.Field]int)}
+	add := func(f audience.Field) {
+		if _, ok := p.index[f]; !ok {
+			p.index[f] = len(p.fields)
+			p.fields = append(p.fields, f)
+		}
+	}
+	add(audience.FieldLive)
+	for _, f := range q.Fields {
+		add(f)
+	}
+	if q.Select != nil {
+		for _, f := range q.Select.Fields() {
+			add(f)
+		}
+	}
+	return p
+}
+
+// known is one field of a block: empty where the cardinality is 0, else with content.
+type known struct {
+	Entry
+	content content
+	have    bool
+}
+
+// loaded is a block under one directory: an audience.Block that knows the fields of its plan.
+type loaded struct {
+	plan    *fieldPlan
+	dir     *Directory
+	entries []known // in the order of plan.fields
+}
+
+func (l *loaded) get(f audience.Field) (*known, bool) {
+	i, ok := l.plan.index[f]
+	if !ok {
+		return nil, false
+	}
+	return &l.entries[i], true
+}
+
+// Row implements audience.Block.
+func (l *loaded) Row(f audience.Field) (*audience.Bits, bool) {
+	k, ok := l.get(f)
+	if !ok || k.Cardinality > 0 && k.content.row == nil {
+		return nil, false
+	}
+	return k.content.row, true
+}
+
+// Column implements audience.Block.
+func (l *loaded) Column(f audience.Field) (*audience.Column, bool) {
+	k, ok := l.get(f)
+	if !ok || k.Cardinality > 0 && k.content.column == nil {
+		return nil, false
+	}
+	return k.content.column, true
+}
+
+// Cardinality implements audience.Block.
+func (l *loaded) Cardinality(f audience.Field) (int, bool) {
+	k, ok := l.get(f)
+	if !ok {
+		return 0, false
+	}
+	return int(k.Cardinality), true
+}
+
+// unknownError says why a block cannot be used as it is.
+type unknownError struct {
+	cause string // a constant: also a metric's attribute
+	// wait says that the manifest is about to explain it, so that a refill is not yet worth asking for.
+	wait bool
+	err  error
+}
+
+func (e *unknownError) Error() string {
+	if e.err != nil {
+		return e.cause + ": " + e.err.Error()
+	}
+	return e.cause
+}
+
+func (e *unknownError) Unwrap() error { return e.err }
+
+// The pauses between attempts to read an unknown block.
+const (
+	firstPause = 10 * time.Millisecond
+	lastPause  = 500 * time.Millisecond
+)
+
+// load returns the block under one directory, and has it written again as long as it is unknown and ctx allows.
+func (s *Session) load(ctx context.Context, sl *slot, p *fieldPlan) (*loaded, error) {
+	pause := firstPause
+	refilled := false
+	patience := false // ctx is bounded
+	for attempt := 0; ; attempt++ {
+		l, err := s.try(ctx, sl, p)
+		var u *unknownError
+		if !errors.As(err, &u) {
+			if patience && errors.Is(err, context.DeadlineExceeded) {
+				err = ErrBlockUnknown.With("block", sl.block).Wrap(err) // the time went into waiting for it
+			}
+			return l, err
+		}
+		s.r.unknown.Add(ctx, 1, metric.WithAttributes(attrCause.String(u.cause)))
+		if !patience {
+			bounded, cancel := context.WithTimeout(ctx, s.r.cfg.MaxWait)
+			defer cancel()
+			ctx, patience = bounded, true
+		}
+		if !u.wait || attempt >= 2 {
+			rerr := s.r.refills.ask(ctx, s.view.Layout, sl.block)
+			if rerr == nil && !refilled {
+				refilled = true
+				s.counters.refilled.Add(1)
+				continue // at once: it is there now
+			}
+			err = errors.Join(err, rerr)
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ErrBlockUnknown.With("block", sl.block).Wrap(errors.Join(ctx.Err(), err))
+		case <-time.After(pause):
+		}
+		pause = min(2*pause, lastPause)
+	}
+}
+
+// try returns the block from memory, or with one or two reads of the store. Two are needed when the first shows a newer
+// directory, under which more of the rows in memory are void; the second asks for everything, so it is always enough.
+func (s *Session) try(ctx context.Context, sl *slot, p *fieldPlan) (*loaded, error) {
+	want := p.fields
+	if dir := sl.dir.Load(); dir != nil {
+		if l, unknown := s.resolve(dir, p); !unknown {
+			missing := s.remember(l)
+			if len(missing) == 0 {
+				return l, nil
+			}
+			want = missing
+		}
+	}
+	for {
+		l, err := s.read(ctx, sl, p, want)
+		if err != nil {
+			return nil, err
+		}
+		if len(s.remember(l)) == 0 {
+			return l, nil
+		}
+		if len(want) == len(p.fields) {
+			return nil, &unknownError{cause: "field missing"} // read would have said so
+		}
+		want = p.fields
+	}
+}
+
+// resolve looks up every field of the plan. The second result says that one is unknown to the directory.
+func (s *Session) resolve(dir *Directory, p *fieldPlan) (*loaded, bool) {
+	l := &loaded{plan: p, dir: dir, entries: make([]known, len(p.fields))}
+	for i, f := range p.fields {
+		e, presence := dir.Lookup(f, s.view.declared(f))
+		if presence == Unknown {
+			return nil, true
+		}
+		l.entries[i] = known{Entry: e, have: presence == Empty}
+	}
+	return l, false
+}
+
+// remember fills in what is in memory, and returns the fields that are not.
+func (s *Session) remember(l *loaded) (missing []audience.Field) {
+	hits := int64(0)
+	for i := range l.entries {
+		k := &l.entries[i]
+		if k.have {
+			continue
+		}
+		f := l.plan.fields[i]
+		if k.content, k.have = s.r.memory.get(memoryKey{l.dir.Block, f, k.Checksum}); !k.have {
+			missing = append(missing, f)
+			continue
+		}
+		hits++
+	}
+	if len(missing) == 0 && hits > 0 {
+		s.counters.memory.Add(hits)
+		s.r.fields.Add(context.Background(), hits, metric.WithAttributes(attrSource.String("memory")))
+	}
+	return missing
+}
+
+// read reads fields with the meta that they belong to, and returns the block under that directory with what was read.
+func (s *Session) read(ctx context.Context, sl *slot, p *fieldPlan, want []audience.Field) (*loaded, error) {
+	// The manifest is looked at first: what it says was acknowledged before, so the store must not be behind it.
+	newest := s.r.cfg.Follower.View()
+	if newest.Store != s.view.Store || newest.Layout != s.view.Layout {
+		return nil, ErrLayoutGone
+	}
+	key := Key{s.view.Store, s.view.Layout, sl.block}
+	meta, values, err := s.r.cfg.Store.Read(ctx, key, want)
+	if err != nil {
+		// Whatever it was, the store did not answer in time; only a caller that went away is something else.
+		if !errors.Is(err, ErrStoreUnreachable) && !errors.Is(ctx.Err(), context.Canceled) {
+			err = ErrStoreUnreachable.Wrap(err)
+		}
+		return nil, err
+	}
+	if meta == nil || len(values) != len(want) {
+		return nil, &unknownError{cause: "meta missing"}
+	}
+	dir, err := DecodeMeta(key, meta)
+	if err != nil {
+		return nil, &unknownError{cause: "meta refused", err: err}
+	}
+	if err := s.usable(dir, sl, newest); err != nil {
+		return nil, err
+	}
+	sl.learn(dir)
+	newest.slot(sl.block).learn(dir)
+
+	l, unknown := s.resolve(dir, p)
+	if unknown {
+		return nil, s.undefined(ctx, dir, sl)
+	}
+	n := int64(0)
+	for i, f := range want {
+		k, _ := l.get(f)
+		if k.have {
+			continue
+		}
+		if values[i] == nil {
+			return nil, &unknownError{cause: "field missing"}
+		}
+		if k.content, err = decode(f, k.Entry, values[i]); err != nil {
+			return nil, &unknownError{cause: "field refused", err: err}
+		}
+		k.have = true
+		s.r.memory.put(memoryKey{dir.Block, f, k.Checksum}, k.content)
+		n++
+	}
+	s.counters.store.Add(n)
+	s.r.fields.Add(ctx, n, metric.WithAttributes(attrSource.String("store")))
+	return l, nil
+}
+
+// usable reports why a block that was read must not be used. Its epoch must be the one, and its version not older than, what the
+// newest manifest says.
+func (s *Session) usable(dir *Directory, sl *slot, newest *View) error {
+	now := newest.slot(sl.block)
+	switch {
+	case now == nil:
+		return &unknownError{cause: "block not in the manifest", wait: true}
+	case dir.Epoch != now.epoch:
+		// A higher lease than the manifest's: a frame is on its way.
+		return &unknownError{cause: "other epoch", wait: dir.Epoch.Number > now.epoch.Number}
+	case dir.Version < now.version:
+		return &unknownError{cause: "old version"}
+	case dir.Epoch == sl.epoch && dir.Version >= sl.version:
+		return nil
+	case !newest.Through.Position().Reaches(s.view.Through.Position()):
+		// A new lease holder that has not yet come as far as this answer began.
+		return &unknownError{cause: "behind the answer", wait: true}
+	}
+	return nil
+}
+
+// undefined is the error of a usable directory that does not know a field of the query. If the block is ahead of the answer's
+// view, its definitions may have been replaced: then the answer has to begin again, under a view that has come as far.
+func (s *Session) undefined(ctx context.Context, dir *Directory, sl *slot) error {
+	if dir.Epoch == sl.epoch && dir.Version == sl.version {
+		return &unknownError{cause: "field unknown"}
+	}
+	v, err := s.r.cfg.Follower.await(ctx, func(v *View) bool {
+		now := v.slot(sl.block)
+		return v.Layout != s.view.Layout || now != nil && now.epoch.Number >= dir.Epoch.Number && (now.epoch != dir.Epoch || now.version >= dir.Version)
+	})
+	if err != nil {
+		return ErrBlockUnknown.With("block", sl.block).Wrap(fmt.Errorf("wait for the manifest: %w", err))
+	}
+	if v.Definitions != s.view.Definitions {
+		return ErrDefinitionsMoved
+	}
+	return &unknownError{cause: "field unknown"}
+}
+
+// live returns the live row of a loaded block: the first of every plan.
+func (l *loaded) live() *audience.Bits { return l.entries[0].content.row }
+
+// chunkFields are the dictionary parts that hold the uids of the ordinals set in bits.
+func chunkFields(bits *audience.Bits) []audience.Field {
+	const words = ChunkSize / 64
+	fields := make([]audience.Field, 0, Chunks)
+	for n := range Chunks {
+		if slices.ContainsFunc(bits[n*words:(n+1)*words], func(w uint64) bool { return w != 0 }) {
+			fields = append(fields, UIDField(n))
+		}
+	}
+	return fields
+}
