@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// Reason of an Invalid fault that collects several violations with different reasons of their own.
+// ReasonInvalid is the reason of an Invalid fault that collects several violations with different reasons of their own.
 const ReasonInvalid = "INVALID_FIELDS"
 
 // Violations collects every wrong field of a request, so that a caller sees them all at once. The zero value is ready; use one
