@@ -1,0 +1,12 @@
+// Command campaign is the campaign service as a program of its own: the suite's row with one target.
+package main
+
+import (
+	"os"
+
+	"github.com/narrowcast/narrowcast/services/suite"
+)
+
+func main() {
+	os.Exit(suite.Main("campaign", os.Args[1:], os.Stdout, os.Stderr))
+}

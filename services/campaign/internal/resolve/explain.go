@@ -1,0 +1,96 @@
+package resolve
+
+import (
+	"context"
+	"sync"
+
+	"github.com/narrowcast/narrowcast/pkg/audience"
+	"github.com/narrowcast/narrowcast/pkg/audience/blocks"
+	"github.com/narrowcast/narrowcast/pkg/fault"
+	"github.com/narrowcast/narrowcast/services/campaign"
+)
+
+// Verdict is what one predicate says of a profile.
+type Verdict struct {
+	Part, Label string
+	Truth       audience.Tri
+}
+
+// Explanation says why a profile is a member or not.
+type Explanation struct {
+	Member bool
+	Steps  []Verdict
+	Info   Info
+}
+
+// Explain says of one profile which predicates of an audience hold. name is the profile's, for messages. NotFound if the index does not
+// have the profile.
+func (r *Resolver) Explain(ctx context.Context, spec campaign.Spec, c Consistency, uid audience.UID, name string) (*Explanation, error) {
+	var answer *Explanation
+	err := r.answer(ctx, spec, c, func(s *blocks.Session, p *plan) error {
+		missing := fault.New(fault.NotFound, ReasonProfileNotFound, "the index has no "+name+"; if it was just written, ask with its consistency token").
+			With("profile", name)
+		block, ordinal, found, err := s.Find(ctx, uid)
+		if err != nil {
+			return err
+		}
+		if !found {
+			return missing
+		}
+		fields := []audience.Field{audience.FieldLive}
+		for _, e := range p.exprs {
+			fields = append(fields, e.TruthFields()...)
+		}
+		b, err := s.Block(ctx, block, fields)
+		if err != nil {
+			return err
+		}
+		if live, ok := b.Row(audience.FieldLive); !ok || !live.Has(ordinal) {
+			return missing // deleted in the meantime
+		}
+		answer = &Explanation{Member: true}
+		for i, st := range p.steps {
+			truth, err := p.exprs[i].Truth(b, ordinal)
+			if err != nil {
+				return err
+			}
+			answer.Member = answer.Member && truth == audience.True
+			answer.Steps = append(answer.Steps, Verdict{Part: st.part, Label: st.label, Truth: truth})
+		}
+		if p.household {
+			if answer.Member {
+				if answer.Member, err = kept(ctx, s, p, block, ordinal); err != nil {
+					return err
+				}
+			}
+			// Who is not among those to choose from is not the one who is kept.
+			answer.Steps = append(answer.Steps, Verdict{
+				Part: audience.PartOnePerHousehold, Label: labelHousehold, Truth: audience.TriOf(answer.Member),
+			})
+		}
+		answer.Info = info(s, p)
+		return nil
+	})
+	return answer, err
+}
+
+// kept reports whether a member is the one of its household who is kept: that depends on all other members.
+func kept(ctx context.Context, s *blocks.Session, p *plan, block uint32, ordinal uint16) (bool, error) {
+	is := false
+	var mu sync.Mutex
+	households := newInOrder(s.View().Blocks(), nil)
+	err := s.ForEachBlock(ctx, p.query(false), func(at uint32, b audience.Block) error {
+		out := new(audience.Bits)
+		if err := p.all.Eval(b, nil, out); err != nil {
+			return err
+		}
+		return households.add(at, b, out, func(left *audience.Bits) {
+			if at == block {
+				mu.Lock()
+				is = left.Has(ordinal)
+				mu.Unlock()
+			}
+		})
+	})
+	return is, err
+}

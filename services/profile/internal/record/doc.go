@@ -1,0 +1,11 @@
+// Package record is the stored form of a profile's attributes: one compact text of bytes, of which the drivers keep uid, revision
+// and times in columns beside it.
+//
+// It promises that equal canonical profiles have equal bytes, so a driver knows an unchanged profile by comparing them; that
+// Decode gives back what Encode was given; that fields of a newer program are skipped; and that no bytes make Decode panic.
+//
+// Form: a version byte, then for each known field in ascending order its number, the length of its value and the value; numbers
+// and lengths are unsigned varints. Numbers of fields are never used again for something else.
+//
+// The drivers of the profile store call it.
+package record

@@ -1,0 +1,110 @@
+package profile_test
+
+import (
+	"bytes"
+	"crypto/rand"
+	"reflect"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/narrowcast/narrowcast/pkg/fault"
+	"github.com/narrowcast/narrowcast/services/profile"
+)
+
+var schema = profile.Schema{
+	"plan":  {ID: "plan", Type: profile.TypeString, Allowed: []string{"caf\u00e9"}},
+	"score": {ID: "score", Type: profile.TypeDecimal, Scale: 3},
+	"tags":  {ID: "tags", Type: profile.TypeStringList, Allowed: []string{"a", "b"}},
+}
+
+func TestTwoWaysOfSayingTheSameBecomeOne(t *testing.T) {
+	day := int64(3)
+	make := func() *profile.Profile {
+		return &profile.Profile{
+			Region: " fr-40", Occupation: "e\u0301", Interests: []string{"z", "e\u0301", "a", "\u00e9"}, Needs: []string{},
+			Roles: []string{"prescriber", "buyer", "buyer"},
+			Consents: []profile.Consent{
+				{Purpose: "profiling", Status: "granted", Expires: &day, Decided: time.Date(2025, 1, 1, 1, 0, 0, 1999, time.FixedZone("", 3600))},
+				{Purpose: "marketing", Channel: "sms", Status: "denied"}, {Purpose: "marketing", Status: "denied"},
+			},
+			Identifiers: []profile.Identifier{{Kind: "email", Value: "x"}, {Kind: "external_id", Source: "b", Value: "1"}, {Kind: "external_id", Source: "a", Value: "2"}},
+			Custom: map[string]profile.Value{
+				"plan": {Type: profile.TypeString, Text: "cafe\u0301"}, "score": {Type: profile.TypeDecimal, Text: "007.5"}, "tags": {Type: profile.TypeStringList},
+			},
+		}
+	}
+	want := &profile.Profile{
+		Region: "FR-40", Occupation: "\u00e9", Interests: []string{"a", "z", "\u00e9"}, Needs: []string{}, Roles: []string{"buyer", "prescriber"},
+		Consents: []profile.Consent{
+			{Purpose: "marketing", Status: "denied"}, {Purpose: "marketing", Channel: "sms", Status: "denied"},
+			{Purpose: "profiling", Status: "granted", Expires: &day, Decided: time.Date(2025, 1, 1, 0, 0, 0, 1000, time.UTC)},
+		},
+		Identifiers: []profile.Identifier{{Kind: "external_id", Source: "a", Value: "2"}, {Kind: "external_id", Source: "b", Value: "1"}, {Kind: "email", Value: "x"}},
+		Custom: map[string]profile.Value{
+			"plan": {Type: profile.TypeString, Text: "caf\u00e9"}, "score": {Type: profile.TypeDecimal, Text: "7.500"}, "tags": {Type: profile.TypeStringList, List: []string{}},
+		},
+	}
+	p := make()
+	if err := p.Canonicalize(schema); err != nil || !reflect.DeepEqual(p, want) {
+		t.Fatalf("became %+v (%v), want %+v", p, err, want)
+	}
+	if again := p.Clone(); again.Canonicalize(schema) != nil || !reflect.DeepEqual(again, want) {
+		t.Errorf("the second time it became %+v", again)
+	}
+}
+
+func TestEveryWrongFieldIsNamed(t *testing.T) {
+	p := &profile.Profile{
+		Region: "XX", Gender: "f", Roles: []string{"boss"}, BirthDate: &profile.Interval{First: 5, Last: 4}, Income: &profile.Money{Currency: "eur"},
+		Consents:    []profile.Consent{{Purpose: "x", Status: "granted"}, {Purpose: "marketing", Status: "granted"}, {Purpose: "marketing", Status: "denied"}},
+		Identifiers: []profile.Identifier{{Kind: "external_id", Value: "1"}},
+		Custom:      map[string]profile.Value{"nope": {}, "tags": {Type: profile.TypeStringList, List: []string{"c"}}},
+	}
+	f := fault.As(p.Canonicalize(schema))
+	if f == nil || f.Kind != fault.Invalid || f.Reason != profile.ReasonValidationFailed {
+		t.Fatalf("the fault is %v", f)
+	}
+	var got []string
+	for _, v := range f.Violations {
+		got = append(got, v.Field+" "+v.Reason)
+	}
+	slices.Sort(got)
+	want := []string{
+		"birth_date INVALID_DATE", "consents[0].purpose VALIDATION_FAILED", "consents[2] DUPLICATE_CONSENT", "custom.nope UNKNOWN_ATTRIBUTE",
+		"custom.tags VALUE_NOT_ALLOWED", "gender VALIDATION_FAILED", "identifiers[0].source INVALID_IDENTIFIER", "income.currency_code VALIDATION_FAILED",
+		"region UNKNOWN_REGION", "roles.values[0] VALIDATION_FAILED",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("wrong are\n%q, want\n%q", got, want)
+	}
+}
+
+func TestUIDsAscendWhateverTheClockDoes(t *testing.T) {
+	now := time.UnixMilli(1_700_000_000_000)
+	uids := profile.NewUIDs(func() time.Time { return now }, rand.Reader)
+	var last [16]byte
+	for i := range 6 {
+		made, err := uids.Next(5000) // more than the counter holds in a millisecond
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, uid := range made {
+			if bytes.Compare(last[:], uid[:]) >= 0 {
+				t.Fatalf("%x is not above %x", uid, last)
+			}
+			if uid[6]>>4 != 7 || uid[8]>>6 != 2 {
+				t.Fatalf("%x is not a UUIDv7", uid)
+			}
+			last = uid
+		}
+		now = now.Add(time.Duration(i-3) * time.Second) // back first
+	}
+	fresh, err := profile.NewUIDs(func() time.Time { return time.UnixMilli(0x0123456789ab) }, rand.Reader).Next(1)
+	if err != nil || !bytes.Equal(fresh[0][:6], []byte{0x01, 0x23, 0x45, 0x67, 0x89, 0xab}) {
+		t.Errorf("the milliseconds are written as %x (%v)", fresh[0][:6], err)
+	}
+	if got := profile.Name(last); len(got) != 45 || got[:9] != "profiles/" {
+		t.Errorf("the name is %q", got)
+	}
+}

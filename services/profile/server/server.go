@@ -1,0 +1,135 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/trace"
+	"google.golang.org/grpc"
+
+	profilev1 "github.com/narrowcast/narrowcast/proto/gen/go/narrowcast/profile/v1"
+
+	"github.com/narrowcast/narrowcast/services/profile"
+	"github.com/narrowcast/narrowcast/services/profile/internal/rpc"
+	"github.com/narrowcast/narrowcast/services/profile/internal/sqlite"
+)
+
+// Config of the profile service.
+type Config struct {
+	Path         string        `help:"SQLite file of the profiles; its folder must exist." env:"NARROWCAST_PROFILE_PATH" default:"profile.db"`
+	Currency     string        `help:"Currency (ISO 4217) in which money without a named currency is compared." env:"NARROWCAST_CURRENCY" default:"EUR"`
+	TimeZone     string        `help:"Time zone (IANA) in which days turn." env:"NARROWCAST_TIME_ZONE" default:"UTC"`
+	GroupDelay   time.Duration `help:"Longest wait of a write for others to share its commit." env:"NARROWCAST_PROFILE_GROUP_DELAY" default:"5ms"`
+	GroupChanges int           `help:"Most changes of writes that share a commit." env:"NARROWCAST_PROFILE_GROUP_CHANGES" default:"1000"`
+	UnitRows     int           `help:"Most rows of an import in one commit." env:"NARROWCAST_PROFILE_UNIT_ROWS" default:"5000"`
+	UnitDelay    time.Duration `help:"Longest wait of an import's rows for their commit." env:"NARROWCAST_PROFILE_UNIT_DELAY" default:"200ms"`
+	Checkpoint   time.Duration `help:"How often idle watchers hear of the position." env:"NARROWCAST_PROFILE_CHECKPOINT" default:"500ms"`
+	SendTimeout  time.Duration `help:"How long a watcher may leave a message waiting before it is cut." env:"NARROWCAST_PROFILE_SEND_TIMEOUT" default:"30s"`
+}
+
+// Default returns the configuration that holds where nothing is said.
+func Default() Config {
+	return Config{
+		Path: "profile.db", Currency: "EUR", TimeZone: "UTC", GroupDelay: 5 * time.Millisecond, GroupChanges: 1000,
+		UnitRows: 5000, UnitDelay: 200 * time.Millisecond, Checkpoint: 500 * time.Millisecond, SendTimeout: 30 * time.Second,
+	}
+}
+
+// Validate tells everything that is wrong with a configuration.
+func (c Config) Validate() error {
+	var errs []error
+	check := func(ok bool, message string) {
+		if !ok {
+			errs = append(errs, errors.New(message))
+		}
+	}
+	check(c.Path != "", "path: name the SQLite file")
+	check(len(c.Currency) == 3 && strings.Trim(c.Currency, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") == "", "currency: give an ISO 4217 code of three capitals such as EUR")
+	if _, err := time.LoadLocation(c.TimeZone); err != nil || c.TimeZone == "" || c.TimeZone == "Local" {
+		errs = append(errs, errors.New("time-zone: give an IANA name such as Europe/Paris"))
+	}
+	check(c.GroupDelay > 0 && c.GroupDelay <= time.Second, "group-delay: give up to one second")
+	check(c.GroupChanges > 0 && c.GroupChanges <= 100_000, "group-changes: give 1 to 100000")
+	check(c.UnitRows > 0 && c.UnitRows <= 100_000, "unit-rows: give 1 to 100000")
+	check(c.UnitDelay > 0 && c.UnitDelay <= time.Minute, "unit-delay: give up to one minute")
+	check(c.Checkpoint > 0 && c.Checkpoint <= time.Minute, "checkpoint: give up to one minute")
+	check(c.SendTimeout > 0, "send-timeout: give a duration above zero")
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("profile service: %w", err)
+	}
+	return nil
+}
+
+// Deps are what the service needs from outside; it has no neighbours. Nil providers make no telemetry.
+type Deps struct {
+	Logger         *slog.Logger
+	TracerProvider trace.TracerProvider
+	MeterProvider  metric.MeterProvider
+	Now            func() time.Time
+}
+
+// Server is a running profile service.
+type Server struct {
+	store profile.Store
+	rpc   *rpc.Service
+}
+
+// New opens the store, brings its schema to this program's version and makes the service.
+func New(ctx context.Context, cfg Config, deps Deps) (*Server, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	if deps.Logger == nil {
+		deps.Logger = slog.New(slog.DiscardHandler)
+	}
+	if deps.Now == nil {
+		deps.Now = time.Now
+	}
+	store, err := sqlite.Open(ctx, sqlite.Config{
+		Path: cfg.Path, Logger: deps.Logger, TracerProvider: deps.TracerProvider, MeterProvider: deps.MeterProvider, Now: deps.Now,
+		GroupDelay: cfg.GroupDelay, GroupChanges: cfg.GroupChanges,
+	})
+	if err != nil {
+		return nil, err
+	}
+	service, err := rpc.New(ctx, rpc.Options{
+		Store: store, Logger: deps.Logger, Currency: cfg.Currency, TimeZone: cfg.TimeZone,
+		Checkpoint: cfg.Checkpoint, SendTimeout: cfg.SendTimeout, UnitRows: cfg.UnitRows, UnitDelay: cfg.UnitDelay,
+	})
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("make profile service: %w", err), store.Close())
+	}
+	return &Server{store: store, rpc: service}, nil
+}
+
+// Register adds ProfileService and AttributeService.
+func (s *Server) Register(r grpc.ServiceRegistrar) {
+	profilev1.RegisterProfileServiceServer(r, s.rpc)
+	profilev1.RegisterAttributeServiceServer(r, s.rpc)
+}
+
+// Run waits for ctx: the service has no work of its own in the background.
+func (s *Server) Run(ctx context.Context) error {
+	<-ctx.Done()
+	return nil
+}
+
+// Ready asks the store now.
+func (s *Server) Ready(ctx context.Context) error { return s.store.Ping(ctx) }
+
+// StopStreams ends imports and watchers with UNAVAILABLE (SERVER_GOING_AWAY).
+func (s *Server) StopStreams() { s.rpc.Stop() }
+
+// Close commits what waits and closes the store. The server that the service is registered on must have stopped.
+func (s *Server) Close() error {
+	s.rpc.Stop()
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	s.rpc.Wait(ctx)
+	return s.store.Close()
+}

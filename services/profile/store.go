@@ -1,0 +1,158 @@
+package profile
+
+import (
+	"context"
+
+	"github.com/narrowcast/narrowcast/pkg/audience"
+)
+
+// Position is a place in a store's total order of changes: a revision and the mark of the commit that made it.
+type Position struct {
+	// Revision is dense from 1 and in the order of commits; 0 is before the first change.
+	Revision int64
+	// Mark is random, stored with the group commit that holds the revision: a store that does not hold it is not, or no
+	// longer, the one that gave it.
+	Mark []byte
+}
+
+// Head is a store's newest committed position.
+type Head struct {
+	// Store is the installation's id, made at random with the store: 1 to 32 lower-case letters and digits.
+	Store string
+	// Incarnation is the store's life: a new one begins when it was restored or lost commits.
+	Incarnation string
+	Position
+}
+
+// Outcome says what an upsert did.
+type Outcome uint8
+
+// The outcomes.
+const (
+	Created Outcome = iota + 1
+	Updated
+	Unchanged
+)
+
+// Upserted is the result of upserting one profile.
+type Upserted struct {
+	UID     audience.UID
+	Outcome Outcome
+	// Err is why a row of an import was refused; the other fields are then zero. Nil in the results of Upsert.
+	Err error
+}
+
+// Row is a row on its way into Upsert or Import.
+type Row struct {
+	// Profile is canonical. A UID of zero is unknown. Nil: the row was refused before it came to the store.
+	Profile *Profile
+	// Etag, if given, must be that of the profile found.
+	Etag string
+}
+
+// Progress is how far an import has come, over all its streams.
+type Progress struct {
+	// Through is the number of rows, from the first, that are durable or refused for good.
+	Through int64
+	// What became of these rows; they add up to Through.
+	Created, Updated, Unchanged, Rejected int64
+}
+
+// Count adds one row's result: refused where it has no outcome.
+func (p *Progress) Count(r Upserted) {
+	p.Through++
+	switch r.Outcome {
+	case Created:
+		p.Created++
+	case Updated:
+		p.Updated++
+	case Unchanged:
+		p.Unchanged++
+	default:
+		p.Rejected++
+	}
+}
+
+// Page is a part of what changed.
+type Page struct {
+	// Changes are in the order of their revisions, each profile at most once.
+	Changes []Change
+	// Head is the store's head at the moment of the read.
+	Head Head
+	// More is true if changes between the last one here and Head were left out. If it is false, whoever has applied the
+	// page knows every profile as it was at Head.
+	More bool
+}
+
+// Change is one change. Exactly one of Profile, Deleted and Attribute is set.
+type Change struct {
+	Revision  int64
+	Profile   *Profile
+	Deleted   *audience.UID
+	Attribute *Attribute
+}
+
+// Store keeps profiles and declarations of attributes. Every method may be called concurrently; a context that ends gives its
+// own error. Errors are faults with the reasons of this service; a database that does not answer is Unavailable
+// (STORE_UNAVAILABLE), also after Close.
+//
+// Writes. Each successful write is durable, wholly or not at all, when its method returns; concurrent writes share a commit and
+// fail alone. What is changed gets a revision of its own: dense, in the order of commits, within a commit by uid. A write that
+// changes nothing gets none. The position that a write returns includes it. Profiles handed in are canonical, and belong to
+// the store from then on; profiles handed out belong to the caller.
+type Store interface {
+	// Create stores a new profile. A UID of zero gets one. A uid that is taken, or was that of a deleted profile, is Exists
+	// (PROFILE_EXISTS), an external id that another profile holds is Exists (EXTERNAL_ID_TAKEN). A requestID that is not empty
+	// and was given within the last hour returns what that call returned, and changes nothing.
+	Create(ctx context.Context, p *Profile, requestID string) (*Profile, Position, error)
+	// Get returns one profile, or NotFound (PROFILE_NOT_FOUND).
+	Get(ctx context.Context, uid audience.UID) (*Profile, error)
+	// BatchGet returns the profiles in the order of uids, as of one moment; nil where there is none.
+	BatchGet(ctx context.Context, uids []audience.UID) ([]*Profile, error)
+	// List returns at most limit profiles whose uid is above after, by uid.
+	List(ctx context.Context, after audience.UID, limit int) ([]*Profile, error)
+	// Update calls change with the profile as it is and stores what change made of it, which must be canonical and have the
+	// same UID. change may be called late and must be quick; its error fails the update unchanged. An etag that is not
+	// empty and not the current one is Conflict (ETAG_MISMATCH). NotFound, Exists as in Get and Create.
+	Update(ctx context.Context, uid audience.UID, etag string, change func(*Profile) error) (*Profile, Position, error)
+	// Delete deletes a profile and frees its external ids; its uid is not given again. Errors as in Update.
+	Delete(ctx context.Context, uid audience.UID, etag string) (Position, error)
+	// Upsert creates or replaces profiles in one commit, all or none, one after the other: a later row sees what an earlier one
+	// did. A row is matched by its UID if given, else by the first of its external ids that is held, else it is created. A row
+	// whose external ids belong to several profiles, or to another one than its UID's, is Exists (EXTERNAL_ID_TAKEN); a uid of a
+	// deleted profile is Exists (PROFILE_EXISTS). The fault names the row by the path profiles[i].
+	Upsert(ctx context.Context, rows []Row) ([]Upserted, Position, error)
+
+	// ImportProgress returns how far an import has come; zero for one that is not known.
+	ImportProgress(ctx context.Context, id string) (Progress, Position, error)
+	// Import upserts the rows that follow row number from of an import and stores its progress in the same commit. Rows that
+	// are refused count and stop nothing: a nil Profile, or what Upsert would refuse, which is then the row's Err. A from that is
+	// not the import's progress is Conflict (IMPORT_PROTOCOL): another stream of the same import went on; nothing is stored.
+	Import(ctx context.Context, id string, from int64, rows []Row) ([]Upserted, Progress, Position, error)
+
+	// CreateAttribute declares an attribute, or Exists (ATTRIBUTE_EXISTS).
+	CreateAttribute(ctx context.Context, a *Attribute) (*Attribute, Position, error)
+	// UpdateAttribute is Update for a declaration: NotFound (ATTRIBUTE_NOT_FOUND), Conflict (ETAG_MISMATCH).
+	UpdateAttribute(ctx context.Context, id, etag string, change func(*Attribute) error) (*Attribute, Position, error)
+	// Schema returns all declarations.
+	Schema(ctx context.Context) (Schema, error)
+
+	// Head returns the newest committed position.
+	Head(ctx context.Context) (Head, error)
+	// Changes returns what changed after a revision, in order and compacted: a profile's last state at its last revision, a
+	// deletion at its own; of declarations every change, each with the last state. At most limit changes of about maxBytes.
+	Changes(ctx context.Context, after int64, limit, maxBytes int) (Page, error)
+	// Mark returns the mark by which a revision up to the head is known: that of the first commit kept that reaches it.
+	Mark(ctx context.Context, revision int64) ([]byte, error)
+	// Check reports whether a position was given by this store in this life: nil, or OutOfRange (CURSOR_TOO_OLD) where its
+	// mark may have been given up, or Precondition (CURSOR_OF_ANOTHER_STORE).
+	Check(ctx context.Context, store, incarnation string, at Position) error
+	// Changed returns a channel that is closed by the next commit in this process that makes a revision. Other processes may
+	// commit without a sign.
+	Changed() <-chan struct{}
+
+	// Ping asks the database now.
+	Ping(ctx context.Context) error
+	// Close commits what waits and closes the store. Closing twice is allowed.
+	Close() error
+}

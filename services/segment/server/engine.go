@@ -1,0 +1,56 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"go.opentelemetry.io/otel/metric"
+
+	"github.com/narrowcast/narrowcast/pkg/telemetry"
+	"github.com/narrowcast/narrowcast/services/segment"
+	"github.com/narrowcast/narrowcast/services/segment/internal/index"
+	"github.com/narrowcast/narrowcast/services/segment/internal/watch"
+)
+
+// followed is an index and the watcher that feeds it.
+type followed struct {
+	*index.Index
+	watcher *watch.Watcher
+}
+
+// newEngine makes the index of a lease.
+func (s *Server) newEngine(lease segment.Epoch) (engine, error) {
+	var meter metric.Meter
+	if s.deps.MeterProvider != nil {
+		meter = s.deps.MeterProvider.Meter(telemetry.Scope + "segment")
+	}
+	x, err := index.New(index.Config{Tick: s.cfg.Tick, Audit: s.cfg.Audit}, index.Deps{
+		Store: s.store, Blocks: s.deps.Blocks, Lease: lease, Logger: s.deps.Logger, Meter: meter, Now: s.deps.Now,
+		Assigner: s.deps.Assigner,
+	})
+	if err != nil {
+		return nil, err
+	}
+	w, err := watch.New(watch.Config{Profiles: s.deps.Profiles, Sink: x, Logger: s.deps.Logger, Now: s.deps.Now})
+	if err != nil {
+		return nil, err
+	}
+	return &followed{x, w}, nil
+}
+
+// Run runs the index and its watcher; the end of one ends the other.
+func (f *followed) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var watching sync.WaitGroup
+	var watched error
+	watching.Go(func() {
+		defer cancel()
+		watched = f.watcher.Run(ctx)
+	})
+	err := f.Index.Run(ctx)
+	cancel()
+	watching.Wait()
+	return errors.Join(err, watched)
+}

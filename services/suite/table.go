@@ -1,0 +1,123 @@
+package suite
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"google.golang.org/grpc"
+
+	"github.com/narrowcast/narrowcast/pkg/audience/blocks"
+	"github.com/narrowcast/narrowcast/pkg/telemetry"
+	campaignv1 "github.com/narrowcast/narrowcast/proto/gen/go/narrowcast/campaign/v1"
+	personav1 "github.com/narrowcast/narrowcast/proto/gen/go/narrowcast/persona/v1"
+	profilev1 "github.com/narrowcast/narrowcast/proto/gen/go/narrowcast/profile/v1"
+	segmentv1 "github.com/narrowcast/narrowcast/proto/gen/go/narrowcast/segment/v1"
+	campaign "github.com/narrowcast/narrowcast/services/campaign/server"
+	persona "github.com/narrowcast/narrowcast/services/persona/server"
+	profile "github.com/narrowcast/narrowcast/services/profile/server"
+	segment "github.com/narrowcast/narrowcast/services/segment/server"
+)
+
+// All is the target that stands for every other one.
+const All = "all"
+
+// door is what every service's server package gives.
+type door interface {
+	Register(r grpc.ServiceRegistrar)
+	Run(ctx context.Context) error
+	Ready(ctx context.Context) error
+	StopStreams()
+	Close() error
+}
+
+// given is what a target is opened with.
+type given struct {
+	log    *slog.Logger
+	tel    *telemetry.Telemetry
+	now    func() time.Time
+	conn   func(target string) grpc.ClientConnInterface
+	blocks blocks.Store
+	// assigner is the segment service's alone.
+	assigner segment.Assigner
+}
+
+// target is a row of the table.
+type target struct {
+	name string
+	// needs names the targets whose services it calls.
+	needs []string
+	// blocks says that it reads or writes blocks.
+	blocks bool
+	// services are the full names of what it serves.
+	services []string
+	open     func(ctx context.Context, cfg *Config, g given) (door, error)
+}
+
+// targets is the one table, in the order in which they start.
+var targets = []target{
+	{
+		name:     "profile",
+		services: []string{profilev1.ProfileService_ServiceDesc.ServiceName, profilev1.AttributeService_ServiceDesc.ServiceName},
+		open: func(ctx context.Context, cfg *Config, g given) (door, error) {
+			c := cfg.profile()
+			return profile.New(ctx, c, profile.Deps{
+				Logger: g.log, TracerProvider: g.tel.TracerProvider, MeterProvider: g.tel.MeterProvider, Now: g.now,
+			})
+		},
+	},
+	{
+		name: "segment", needs: []string{"profile"}, blocks: true,
+		services: []string{
+			segmentv1.SegmentService_ServiceDesc.ServiceName, segmentv1.InsightService_ServiceDesc.ServiceName,
+			segmentv1.MembershipService_ServiceDesc.ServiceName,
+		},
+		open: func(ctx context.Context, cfg *Config, g given) (door, error) {
+			c := cfg.Segment
+			c.Path = cfg.file(c.Path)
+			if cfg.Staleness > 0 {
+				c.Staleness = cfg.Staleness
+			}
+			return segment.New(ctx, c, segment.Deps{
+				Logger: g.log, TracerProvider: g.tel.TracerProvider, MeterProvider: g.tel.MeterProvider, Now: g.now,
+				Profiles: g.conn("profile"), Blocks: g.blocks, Assigner: g.assigner,
+			})
+		},
+	},
+	{
+		name: "persona", needs: []string{"segment"},
+		services: []string{personav1.PersonaService_ServiceDesc.ServiceName},
+		open: func(ctx context.Context, cfg *Config, g given) (door, error) {
+			c := cfg.Persona
+			c.Path = cfg.file(c.Path)
+			return persona.New(ctx, c, persona.Deps{
+				Logger: g.log, TracerProvider: g.tel.TracerProvider, MeterProvider: g.tel.MeterProvider, Now: g.now,
+				Segments: g.conn("segment"),
+			})
+		},
+	},
+	{
+		name: "campaign", needs: []string{"profile", "segment"}, blocks: true,
+		services: []string{campaignv1.AudienceService_ServiceDesc.ServiceName, campaignv1.CampaignService_ServiceDesc.ServiceName},
+		open: func(ctx context.Context, cfg *Config, g given) (door, error) {
+			c := cfg.Campaign
+			c.Path = cfg.file(c.Path)
+			if cfg.Staleness > 0 {
+				c.Staleness = cfg.Staleness
+			}
+			return campaign.New(ctx, c, campaign.Deps{
+				Logger: g.log, TracerProvider: g.tel.TracerProvider, MeterProvider: g.tel.MeterProvider, Now: g.now,
+				Profiles: g.conn("profile"), Segments: g.conn("segment"), Blocks: g.blocks,
+			})
+		},
+	},
+}
+
+// Targets returns the names of the targets, with All first.
+func Targets() []string {
+	names := []string{All}
+	for _, t := range targets {
+		names = append(names, t.name)
+	}
+	return names
+}
