@@ -282,7 +282,7 @@ type Audience struct {
 	DisplayName string `protobuf:"bytes,3,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
 	// What the audience is for.
 	Description string `protobuf:"bytes,4,opt,name=description,proto3" json:"description,omitempty"`
-	// The question.
+	// The question. Required when the audience is created.
 	Spec *AudienceSpec `protobuf:"bytes,5,opt,name=spec,proto3" json:"spec,omitempty"`
 	// Counts the versions of the spec, from 1.
 	Version int64 `protobuf:"varint,6,opt,name=version,proto3" json:"version,omitempty"`
@@ -434,13 +434,13 @@ const file_narrowcast_campaign_v1_audience_proto_rawDesc = "" +
 	"\bpurposes\x18\x14 \x03(\x0e2\".narrowcast.type.v1.ConsentPurposeB\x0f\xbaH\f\x92\x01\t\"\a\x82\x01\x04\x10\x01 \x00R\bpurposes\x12*\n" +
 	"\x11one_per_household\x18\x15 \x01(\bR\x0fonePerHousehold\x12 \n" +
 	"\x06filter\x18\x16 \x01(\tB\b\xbaH\x05r\x03\x18\x90NR\x06filter\x12&\n" +
-	"\x05as_of\x18\x17 \x01(\v2\x11.google.type.DateR\x04asOf\"\xb2\x04\n" +
+	"\x05as_of\x18\x17 \x01(\v2\x11.google.type.DateR\x04asOf\"\xac\x04\n" +
 	"\bAudience\x12L\n" +
 	"\x04name\x18\x01 \x01(\tB8\xe0A\b\xbaH2r02.^(audiences/[a-z]([a-z0-9-]{0,61}[a-z0-9])?)?$R\x04name\x12\x15\n" +
 	"\x03uid\x18\x02 \x01(\tB\x03\xe0A\x03R\x03uid\x12+\n" +
 	"\fdisplay_name\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\vdisplayName\x12*\n" +
-	"\vdescription\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\xd0\x0fR\vdescription\x12C\n" +
-	"\x04spec\x18\x05 \x01(\v2$.narrowcast.campaign.v1.AudienceSpecB\t\xe0A\x02\xbaH\x03\xc8\x01\x01R\x04spec\x12\x1d\n" +
+	"\vdescription\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\xd0\x0fR\vdescription\x12=\n" +
+	"\x04spec\x18\x05 \x01(\v2$.narrowcast.campaign.v1.AudienceSpecB\x03\xe0A\x02R\x04spec\x12\x1d\n" +
 	"\aversion\x18\x06 \x01(\x03B\x03\xe0A\x03R\aversion\x12\x1e\n" +
 	"\x05owner\x18\a \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\x05owner\x12\x1b\n" +
 	"\x04etag\x18\b \x01(\tB\a\xbaH\x04r\x02\x18@R\x04etag\x12@\n" +

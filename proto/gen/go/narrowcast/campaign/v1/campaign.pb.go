@@ -153,11 +153,11 @@ type Campaign struct {
 	Uid string `protobuf:"bytes,2,opt,name=uid,proto3" json:"uid,omitempty"`
 	// Name for people.
 	DisplayName string `protobuf:"bytes,3,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
-	// Objective.
+	// Objective. Required when the campaign is created.
 	Objective Campaign_Objective `protobuf:"varint,4,opt,name=objective,proto3,enum=narrowcast.campaign.v1.Campaign_Objective" json:"objective,omitempty"`
 	// What is offered to these people, and why it is for them.
 	ValueProposition string `protobuf:"bytes,5,opt,name=value_proposition,json=valueProposition,proto3" json:"value_proposition,omitempty"`
-	// Audience, "audiences/{audience}".
+	// Audience, "audiences/{audience}". Required when the campaign is created.
 	Audience string `protobuf:"bytes,6,opt,name=audience,proto3" json:"audience,omitempty"`
 	// Channel.
 	Channel v1.Channel `protobuf:"varint,7,opt,name=channel,proto3,enum=narrowcast.type.v1.Channel" json:"channel,omitempty"`
@@ -311,15 +311,15 @@ var File_narrowcast_campaign_v1_campaign_proto protoreflect.FileDescriptor
 
 const file_narrowcast_campaign_v1_campaign_proto_rawDesc = "" +
 	"\n" +
-	"%narrowcast/campaign/v1/campaign.proto\x12\x16narrowcast.campaign.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16google/type/date.proto\x1a\x1fnarrowcast/type/v1/person.proto\x1a\x1enarrowcast/type/v1/value.proto\"\x86\t\n" +
+	"%narrowcast/campaign/v1/campaign.proto\x12\x16narrowcast.campaign.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16google/type/date.proto\x1a\x1fnarrowcast/type/v1/person.proto\x1a\x1enarrowcast/type/v1/value.proto\"\x87\t\n" +
 	"\bCampaign\x12L\n" +
 	"\x04name\x18\x01 \x01(\tB8\xe0A\b\xbaH2r02.^(campaigns/[a-z]([a-z0-9-]{0,61}[a-z0-9])?)?$R\x04name\x12\x15\n" +
 	"\x03uid\x18\x02 \x01(\tB\x03\xe0A\x03R\x03uid\x12+\n" +
-	"\fdisplay_name\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\vdisplayName\x12W\n" +
-	"\tobjective\x18\x04 \x01(\x0e2*.narrowcast.campaign.v1.Campaign.ObjectiveB\r\xe0A\x02\xbaH\a\x82\x01\x04\x10\x01 \x00R\tobjective\x125\n" +
-	"\x11value_proposition\x18\x05 \x01(\tB\b\xbaH\x05r\x03\x18\x88'R\x10valueProposition\x12i\n" +
-	"\baudience\x18\x06 \x01(\tBM\xe0A\x02\xfaA\x15\n" +
-	"\x13narrowcast/Audience\xbaH/r-2+^audiences/[a-z]([a-z0-9-]{0,61}[a-z0-9])?$R\baudience\x12?\n" +
+	"\fdisplay_name\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\vdisplayName\x12U\n" +
+	"\tobjective\x18\x04 \x01(\x0e2*.narrowcast.campaign.v1.Campaign.ObjectiveB\v\xe0A\x02\xbaH\x05\x82\x01\x02\x10\x01R\tobjective\x125\n" +
+	"\x11value_proposition\x18\x05 \x01(\tB\b\xbaH\x05r\x03\x18\x88'R\x10valueProposition\x12l\n" +
+	"\baudience\x18\x06 \x01(\tBP\xe0A\x02\xfaA\x15\n" +
+	"\x13narrowcast/Audience\xbaH2r02.^(audiences/[a-z]([a-z0-9-]{0,61}[a-z0-9])?)?$R\baudience\x12?\n" +
 	"\achannel\x18\a \x01(\x0e2\x1b.narrowcast.type.v1.ChannelB\b\xbaH\x05\x82\x01\x02\x10\x01R\achannel\x121\n" +
 	"\x06budget\x18\b \x01(\v2\x19.narrowcast.type.v1.MoneyR\x06budget\x120\n" +
 	"\n" +

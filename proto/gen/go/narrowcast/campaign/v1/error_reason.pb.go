@@ -118,6 +118,10 @@ const (
 	ErrorReason_ERROR_REASON_INTERNAL ErrorReason = 44
 	// The caller may not see answers of the method; metadata: method.
 	ErrorReason_ERROR_REASON_GATE_DENIED ErrorReason = 45
+	// The reader of a member stream did not keep up; go on after the last resume token.
+	ErrorReason_ERROR_REASON_READER_TOO_SLOW ErrorReason = 46
+	// Several fields are wrong, for different reasons; BadRequest names each with its own.
+	ErrorReason_ERROR_REASON_INVALID_FIELDS ErrorReason = 47
 )
 
 // Enum value maps for ErrorReason.
@@ -169,6 +173,8 @@ var (
 		43: "ERROR_REASON_MESSAGE_TOO_LARGE",
 		44: "ERROR_REASON_INTERNAL",
 		45: "ERROR_REASON_GATE_DENIED",
+		46: "ERROR_REASON_READER_TOO_SLOW",
+		47: "ERROR_REASON_INVALID_FIELDS",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":            0,
@@ -217,6 +223,8 @@ var (
 		"ERROR_REASON_MESSAGE_TOO_LARGE":      43,
 		"ERROR_REASON_INTERNAL":               44,
 		"ERROR_REASON_GATE_DENIED":            45,
+		"ERROR_REASON_READER_TOO_SLOW":        46,
+		"ERROR_REASON_INVALID_FIELDS":         47,
 	}
 )
 
@@ -251,7 +259,7 @@ var File_narrowcast_campaign_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_narrowcast_campaign_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	")narrowcast/campaign/v1/error_reason.proto\x12\x16narrowcast.campaign.v1*\xb2\f\n" +
+	")narrowcast/campaign/v1/error_reason.proto\x12\x16narrowcast.campaign.v1*\xf5\f\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\"\n" +
 	"\x1eERROR_REASON_VALIDATION_FAILED\x10\x01\x12#\n" +
@@ -299,7 +307,9 @@ const file_narrowcast_campaign_v1_error_reason_proto_rawDesc = "" +
 	"\x19ERROR_REASON_SCHEMA_NEWER\x10*\x12\"\n" +
 	"\x1eERROR_REASON_MESSAGE_TOO_LARGE\x10+\x12\x19\n" +
 	"\x15ERROR_REASON_INTERNAL\x10,\x12\x1c\n" +
-	"\x18ERROR_REASON_GATE_DENIED\x10-BQZOgithub.com/narrowcast/narrowcast/proto/gen/go/narrowcast/campaign/v1;campaignv1b\x06proto3"
+	"\x18ERROR_REASON_GATE_DENIED\x10-\x12 \n" +
+	"\x1cERROR_REASON_READER_TOO_SLOW\x10.\x12\x1f\n" +
+	"\x1bERROR_REASON_INVALID_FIELDS\x10/BQZOgithub.com/narrowcast/narrowcast/proto/gen/go/narrowcast/campaign/v1;campaignv1b\x06proto3"
 
 var (
 	file_narrowcast_campaign_v1_error_reason_proto_rawDescOnce sync.Once

@@ -22,7 +22,8 @@ const (
 )
 
 // Stable reasons of the errors of narrowcast.persona.v1, sent in google.rpc.ErrorInfo without the prefix ERROR_REASON_ and with
-// domain "narrowcast". Values are only added.
+// domain "narrowcast". Values are only added. What the segment service refuses on behalf of a persona (a rule, a segment) comes
+// with the reasons of narrowcast.segment.v1.
 type ErrorReason int32
 
 const (
@@ -58,6 +59,8 @@ const (
 	ErrorReason_ERROR_REASON_INTERNAL ErrorReason = 14
 	// The caller may not see answers of the method; metadata: method.
 	ErrorReason_ERROR_REASON_GATE_DENIED ErrorReason = 15
+	// Several fields are wrong, for different reasons; BadRequest names each with its own.
+	ErrorReason_ERROR_REASON_INVALID_FIELDS ErrorReason = 16
 )
 
 // Enum value maps for ErrorReason.
@@ -79,6 +82,7 @@ var (
 		13: "ERROR_REASON_MESSAGE_TOO_LARGE",
 		14: "ERROR_REASON_INTERNAL",
 		15: "ERROR_REASON_GATE_DENIED",
+		16: "ERROR_REASON_INVALID_FIELDS",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":           0,
@@ -97,6 +101,7 @@ var (
 		"ERROR_REASON_MESSAGE_TOO_LARGE":     13,
 		"ERROR_REASON_INTERNAL":              14,
 		"ERROR_REASON_GATE_DENIED":           15,
+		"ERROR_REASON_INVALID_FIELDS":        16,
 	}
 )
 
@@ -131,7 +136,7 @@ var File_narrowcast_persona_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_narrowcast_persona_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"(narrowcast/persona/v1/error_reason.proto\x12\x15narrowcast.persona.v1*\xa5\x04\n" +
+	"(narrowcast/persona/v1/error_reason.proto\x12\x15narrowcast.persona.v1*\xc6\x04\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\"\n" +
 	"\x1eERROR_REASON_VALIDATION_FAILED\x10\x01\x12\"\n" +
@@ -149,7 +154,8 @@ const file_narrowcast_persona_v1_error_reason_proto_rawDesc = "" +
 	"\x19ERROR_REASON_SCHEMA_NEWER\x10\f\x12\"\n" +
 	"\x1eERROR_REASON_MESSAGE_TOO_LARGE\x10\r\x12\x19\n" +
 	"\x15ERROR_REASON_INTERNAL\x10\x0e\x12\x1c\n" +
-	"\x18ERROR_REASON_GATE_DENIED\x10\x0fBOZMgithub.com/narrowcast/narrowcast/proto/gen/go/narrowcast/persona/v1;personav1b\x06proto3"
+	"\x18ERROR_REASON_GATE_DENIED\x10\x0f\x12\x1f\n" +
+	"\x1bERROR_REASON_INVALID_FIELDS\x10\x10BOZMgithub.com/narrowcast/narrowcast/proto/gen/go/narrowcast/persona/v1;personav1b\x06proto3"
 
 var (
 	file_narrowcast_persona_v1_error_reason_proto_rawDescOnce sync.Once

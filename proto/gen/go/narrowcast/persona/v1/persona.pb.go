@@ -105,7 +105,7 @@ type Persona struct {
 	SourceSegment string `protobuf:"bytes,9,opt,name=source_segment,json=sourceSegment,proto3" json:"source_segment,omitempty"`
 	// Rule of the persona's own segment; editable.
 	Rule string `protobuf:"bytes,10,opt,name=rule,proto3" json:"rule,omitempty"`
-	// Segment that the persona owns, "segments/{segment}".
+	// Segment that the persona owns, "segments/persona-{persona}".
 	Segment string `protobuf:"bytes,11,opt,name=segment,proto3" json:"segment,omitempty"`
 	// What the statistics say.
 	Evidence *Evidence `protobuf:"bytes,12,opt,name=evidence,proto3" json:"evidence,omitempty"`

@@ -94,7 +94,7 @@ type Attribute struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Name, "attributes/{attribute}"; rules write the attribute as custom.{attribute}.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// Type of the values. Cannot change.
+	// Type of the values. Required when the attribute is declared; cannot change.
 	Type Attribute_Type `protobuf:"varint,2,opt,name=type,proto3,enum=narrowcast.profile.v1.Attribute_Type" json:"type,omitempty"`
 	// What the attribute means, for people.
 	Description string `protobuf:"bytes,3,opt,name=description,proto3" json:"description,omitempty"`
@@ -229,10 +229,10 @@ var File_narrowcast_profile_v1_attribute_proto protoreflect.FileDescriptor
 
 const file_narrowcast_profile_v1_attribute_proto_rawDesc = "" +
 	"\n" +
-	"%narrowcast/profile/v1/attribute.proto\x12\x15narrowcast.profile.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xfa\x05\n" +
+	"%narrowcast/profile/v1/attribute.proto\x12\x15narrowcast.profile.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf8\x05\n" +
 	"\tAttribute\x12B\n" +
-	"\x04name\x18\x01 \x01(\tB.\xe0A\b\xbaH(r&2$^(attributes/[a-z][a-z0-9_]{0,62})?$R\x04name\x12K\n" +
-	"\x04type\x18\x02 \x01(\x0e2%.narrowcast.profile.v1.Attribute.TypeB\x10\xe0A\x02\xe0A\x05\xbaH\a\x82\x01\x04\x10\x01 \x00R\x04type\x12*\n" +
+	"\x04name\x18\x01 \x01(\tB.\xe0A\b\xbaH(r&2$^(attributes/[a-z][a-z0-9_]{0,62})?$R\x04name\x12I\n" +
+	"\x04type\x18\x02 \x01(\x0e2%.narrowcast.profile.v1.Attribute.TypeB\x0e\xe0A\x02\xe0A\x05\xbaH\x05\x82\x01\x02\x10\x01R\x04type\x12*\n" +
 	"\vdescription\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\xe8\aR\vdescription\x12;\n" +
 	"\x0eallowed_values\x18\x04 \x03(\tB\x14\xbaH\x11\x92\x01\x0e\x10\x80\x02\x18\x01\"\ar\x05\x10\x01\x18\xc8\x01R\rallowedValues\x12\"\n" +
 	"\x05scale\x18\x05 \x01(\x05B\f\xe0A\x05\xbaH\x06\x1a\x04\x18\t(\x00R\x05scale\x12\x1c\n" +

@@ -96,6 +96,8 @@ const (
 	ErrorReason_ERROR_REASON_INTERNAL ErrorReason = 33
 	// The caller may not see answers of the method; metadata: method.
 	ErrorReason_ERROR_REASON_GATE_DENIED ErrorReason = 34
+	// Several fields are wrong, for different reasons; BadRequest names each with its own.
+	ErrorReason_ERROR_REASON_INVALID_FIELDS ErrorReason = 35
 )
 
 // Enum value maps for ErrorReason.
@@ -136,6 +138,7 @@ var (
 		32: "ERROR_REASON_RATE_LIMITED",
 		33: "ERROR_REASON_INTERNAL",
 		34: "ERROR_REASON_GATE_DENIED",
+		35: "ERROR_REASON_INVALID_FIELDS",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":             0,
@@ -173,6 +176,7 @@ var (
 		"ERROR_REASON_RATE_LIMITED":            32,
 		"ERROR_REASON_INTERNAL":                33,
 		"ERROR_REASON_GATE_DENIED":             34,
+		"ERROR_REASON_INVALID_FIELDS":          35,
 	}
 )
 
@@ -207,7 +211,7 @@ var File_narrowcast_profile_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_narrowcast_profile_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"(narrowcast/profile/v1/error_reason.proto\x12\x15narrowcast.profile.v1*\xbf\t\n" +
+	"(narrowcast/profile/v1/error_reason.proto\x12\x15narrowcast.profile.v1*\xe0\t\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\"\n" +
 	"\x1eERROR_REASON_VALIDATION_FAILED\x10\x01\x12\"\n" +
@@ -244,7 +248,8 @@ const file_narrowcast_profile_v1_error_reason_proto_rawDesc = "" +
 	"\x1eERROR_REASON_MESSAGE_TOO_LARGE\x10\x1f\x12\x1d\n" +
 	"\x19ERROR_REASON_RATE_LIMITED\x10 \x12\x19\n" +
 	"\x15ERROR_REASON_INTERNAL\x10!\x12\x1c\n" +
-	"\x18ERROR_REASON_GATE_DENIED\x10\"BOZMgithub.com/narrowcast/narrowcast/proto/gen/go/narrowcast/profile/v1;profilev1b\x06proto3"
+	"\x18ERROR_REASON_GATE_DENIED\x10\"\x12\x1f\n" +
+	"\x1bERROR_REASON_INVALID_FIELDS\x10#BOZMgithub.com/narrowcast/narrowcast/proto/gen/go/narrowcast/profile/v1;profilev1b\x06proto3"
 
 var (
 	file_narrowcast_profile_v1_error_reason_proto_rawDescOnce sync.Once

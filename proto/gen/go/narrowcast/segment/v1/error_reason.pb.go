@@ -100,6 +100,8 @@ const (
 	ErrorReason_ERROR_REASON_INTERNAL ErrorReason = 35
 	// The caller may not see answers of the method; metadata: method.
 	ErrorReason_ERROR_REASON_GATE_DENIED ErrorReason = 36
+	// Several fields are wrong, for different reasons; BadRequest names each with its own.
+	ErrorReason_ERROR_REASON_INVALID_FIELDS ErrorReason = 37
 )
 
 // Enum value maps for ErrorReason.
@@ -142,6 +144,7 @@ var (
 		34: "ERROR_REASON_MESSAGE_TOO_LARGE",
 		35: "ERROR_REASON_INTERNAL",
 		36: "ERROR_REASON_GATE_DENIED",
+		37: "ERROR_REASON_INVALID_FIELDS",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":            0,
@@ -181,6 +184,7 @@ var (
 		"ERROR_REASON_MESSAGE_TOO_LARGE":      34,
 		"ERROR_REASON_INTERNAL":               35,
 		"ERROR_REASON_GATE_DENIED":            36,
+		"ERROR_REASON_INVALID_FIELDS":         37,
 	}
 )
 
@@ -215,7 +219,8 @@ var File_narrowcast_segment_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_narrowcast_segment_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"(narrowcast/segment/v1/error_reason.proto\x12\x15narrowcast.segment.v1*\xf8\t\n" +
+	"(narrowcast/segment/v1/error_reason.proto\x12\x15narrowcast.segment.v1*\x99\n" +
+	"\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\"\n" +
 	"\x1eERROR_REASON_VALIDATION_FAILED\x10\x01\x12\"\n" +
@@ -254,7 +259,8 @@ const file_narrowcast_segment_v1_error_reason_proto_rawDesc = "" +
 	"\x19ERROR_REASON_SCHEMA_NEWER\x10!\x12\"\n" +
 	"\x1eERROR_REASON_MESSAGE_TOO_LARGE\x10\"\x12\x19\n" +
 	"\x15ERROR_REASON_INTERNAL\x10#\x12\x1c\n" +
-	"\x18ERROR_REASON_GATE_DENIED\x10$BOZMgithub.com/narrowcast/narrowcast/proto/gen/go/narrowcast/segment/v1;segmentv1b\x06proto3"
+	"\x18ERROR_REASON_GATE_DENIED\x10$\x12\x1f\n" +
+	"\x1bERROR_REASON_INVALID_FIELDS\x10%BOZMgithub.com/narrowcast/narrowcast/proto/gen/go/narrowcast/segment/v1;segmentv1b\x06proto3"
 
 var (
 	file_narrowcast_segment_v1_error_reason_proto_rawDescOnce sync.Once
