@@ -56,9 +56,9 @@ func floorDecimal(text string, scale int) (n int64, exact bool, err error) {
 		return 0, false, fault.New(fault.Invalid, ReasonInvalidNumber, "a number is written with digits and a point, such as 1234.50")
 	}
 	exact = true
-	rest := ""
 	if len(frac) > scale {
-		frac, rest = frac[:scale], frac[scale:]
+		rest := frac[scale:]
+		frac = frac[:scale]
 		exact = strings.Trim(rest, "0") == ""
 	}
 	for _, part := range [2]string{whole, frac} {

@@ -138,7 +138,7 @@ var topLevels = weigh([]float64{42, 10, 10, 9, 29})
 func (m *maker) work(p *Person) {
 	d := m.d
 	m.level = -1
-	wage := 0.0
+	var wage float64
 	switch {
 	case m.age < 18, m.age < 26 && d.chance(.85-float64(m.age-17)*.1):
 		p.Occupation = "student"

@@ -55,23 +55,23 @@ func TestPersonDoesNotDependOnSizeOrOrder(t *testing.T) {
 	}
 }
 
-// ageOn is the age in whole years, for whoever's birth date is complete; a year alone gives an age only where both ends of
-// the year give the same.
-func ageOn(b population.Date, day time.Time) (int, bool) {
+// ageOn is the youngest and the oldest that a person can be in whole years on a day: they differ where the year of birth alone
+// is known.
+func ageOn(b population.Date, day time.Time) (youngest, oldest int, known bool) {
 	if b.IsZero() {
-		return 0, false
+		return 0, 0, false
 	}
-	full := func(month, dom int) int {
-		age := day.Year() - b.Year
+	age := func(month, dom int) int {
+		n := day.Year() - b.Year
 		if int(day.Month()) < month || int(day.Month()) == month && day.Day() < dom {
-			age--
+			n--
 		}
-		return age
+		return n
 	}
 	if b.Month == 0 {
-		return full(1, 1), full(1, 1) == full(12, 31)
+		return age(12, 31), age(1, 1), true
 	}
-	return full(b.Month, b.Day), true
+	return age(b.Month, b.Day), age(b.Month, b.Day), true
 }
 
 func reachable(p population.Person, day time.Time) bool {
@@ -100,7 +100,7 @@ func TestMicroAudienceOfTheFirstRunStaysNarrow(t *testing.T) {
 		for day := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC); day.Year() < 2033; day = day.AddDate(0, 0, 61) {
 			count := 0
 			for _, p := range candidates {
-				if age, known := ageOn(p.Birth, day); known && age >= 25 && age <= 34 && reachable(p, day) {
+				if lo, hi, known := ageOn(p.Birth, day); known && lo >= 25 && hi <= 34 && reachable(p, day) {
 					count++
 				}
 			}
@@ -277,8 +277,8 @@ func TestFactsHangTogether(t *testing.T) {
 	ref := time.Date(population.Reference.Year, 12, 31, 0, 0, 0, 0, time.UTC)
 	var incomeDirector, incomeEntry []int64
 	for _, p := range population.New(5, 100_000).All() {
-		age, known := ageOn(p.Birth, ref)
-		if !known {
+		age, oldest, known := ageOn(p.Birth, ref)
+		if !known || age != oldest {
 			continue
 		}
 		director := slices.Index(audience.JobLevels, p.JobLevel) >= 5

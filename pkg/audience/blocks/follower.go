@@ -104,7 +104,7 @@ func (f *Follower) Run(ctx context.Context) error {
 	for {
 		applied, err := f.follow(ctx)
 		if ctx.Err() != nil {
-			return nil
+			return nil //nolint:nilerr // the stream ended because it was to end
 		}
 		if applied {
 			pause = f.cfg.Retry

@@ -329,7 +329,7 @@ func (c *checker) allowed(e ast.Expr, a *audience.Attribute, text string) error 
 			if code, ok := region.Normalize(text); ok {
 				message = "write the region as " + strconv.Quote(code)
 			}
-			return c.refuse(e, ReasonUnknownValue, message)
+			return c.refuse(e, ReasonUnknownValue, message).With("attribute", a.Name)
 		}
 		return nil
 	}
@@ -342,5 +342,5 @@ func (c *checker) allowed(e ast.Expr, a *audience.Attribute, text string) error 
 	} else if len(a.Values) <= 20 {
 		message += "; use one of " + strings.Join(a.Values, ", ")
 	}
-	return c.refuse(e, ReasonUnknownValue, message)
+	return c.refuse(e, ReasonUnknownValue, message).With("attribute", a.Name)
 }

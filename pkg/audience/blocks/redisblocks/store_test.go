@@ -38,7 +38,7 @@ func TestReader(t *testing.T) { blockstest.RunReader(t, server) }
 func TestAnotherTypeUnderTheKeyIsNoBlockAndIsReplaced(t *testing.T) {
 	s := server(t)
 	client := redis.NewClient(&redis.Options{Addr: testkit.Redis(t)})
-	defer client.Close() //nolint:errcheck // a test's own client
+	defer client.Close()
 	for _, whole := range []bool{true, false} {
 		k := blocks.Key{Store: s.ID, Layout: 1, Block: 0}
 		if err := client.Set(t.Context(), k.String(), "text", 0).Err(); err != nil {
@@ -61,7 +61,7 @@ func TestAnotherTypeUnderTheKeyIsNoBlockAndIsReplaced(t *testing.T) {
 func TestAServerThatDoesNotAnswerIsUnreachable(t *testing.T) {
 	private := testkit.RedisPrivate(t)
 	client := redis.NewClient(&redis.Options{Addr: private.Addr, MaxRetries: -1})
-	defer client.Close() //nolint:errcheck // a test's own client
+	defer client.Close()
 	s := redisblocks.New(client)
 	k := blocks.Key{Store: "x", Layout: 1}
 	w := blocks.BlockWrite{Key: k, Epoch: blocks.Epoch{Number: 1}, Version: 1, Meta: []byte("m"), Whole: true}
