@@ -157,7 +157,7 @@ var laws = []law{
 	{
 		name: "only drivers open databases", from: `^(pkg|services)/`, except: `^(pkg/sqldb|services/[a-z]+/internal/(sqlite|postgres))(/|$)`, direct: true,
 		never: `^database/sql$`,
-		why: "one place knows SQL",
+		why:   "one place knows SQL",
 	},
 	{
 		name: "the suite sees doors only", from: `^services/suite(/|$)`, direct: true,

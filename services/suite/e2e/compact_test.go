@@ -39,6 +39,9 @@ func (c compact) message(m proto.Message, n *yaml.Node) error {
 }
 
 func (c compact) fill(m protoreflect.Message, n *yaml.Node) error {
+	if n.Kind == yaml.AliasNode {
+		n = n.Alias
+	}
 	if short := shortFormOf(m.Descriptor().FullName()); short != nil {
 		done, err := short(c, m, n)
 		if err != nil {

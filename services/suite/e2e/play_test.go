@@ -79,7 +79,9 @@ func (p *play) given(s *scenario) {
 		for _, one := range n.Content {
 			add.Profiles = append(add.Profiles, p.profile(one.Value))
 		}
-		p.do(p.Segments.AddSegmentMembers(p.ctx, add))
+		if len(add.Profiles) > 0 {
+			p.do(p.Segments.AddSegmentMembers(p.ctx, add))
+		}
 	}
 	for id, n := range pairs(p.t, &s.Given.Personas) {
 		if strings.HasPrefix(n.Value, "segments/") {
@@ -110,6 +112,9 @@ func pairs(t testing.TB, n *yaml.Node) func(func(string, *yaml.Node) bool) {
 // compact reads messages with the names that are known so far.
 func (p *play) compact() compact {
 	return compact{lookup: func(name string) (string, error) {
+		if name == "token" {
+			return p.Token(), nil
+		}
 		if full, ok := p.profiles[name]; ok {
 			return full, nil
 		}
@@ -185,7 +190,7 @@ func (p *play) call(s *step) {
 		if s.Save != "" {
 			p.saved[s.Save] = answer
 		}
-		if made, ok := answer.(*profilev1.Profile); ok && s.Save != "" {
+		if made, ok := answer.(*profilev1.Profile); ok && s.Save != "" && s.Call == "CreateProfile" {
 			p.profiles[s.Save] = made.GetName()
 		}
 		return

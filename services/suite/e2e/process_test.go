@@ -84,7 +84,7 @@ func fourProcesses(t testing.TB, o options) *stack {
 
 // serveFlags are the flags of every process: ports that the system chooses, and a log that can be read.
 func serveFlags(dataDir string) []string {
-	return []string{"--listen=127.0.0.1:0", "--http=none", "--data-dir=" + dataDir, "--log-format=json", "--log-level=debug"}
+	return []string{"--listen=127.0.0.1:0", "--ops-listen=none", "--data-dir=" + dataDir, "--log-format=json", "--log-level=debug"}
 }
 
 // process is a started program that serves.

@@ -58,8 +58,8 @@ func Fingerprint(spec campaign.Spec, day int64) (uint64, error) {
 		return 0, err
 	}
 	h := fnv.New64a()
-	h.Write(data)                                               //nolint:errcheck // a hash never fails
-	h.Write(binary.LittleEndian.AppendUint64(nil, uint64(day))) //nolint:errcheck // a hash never fails
+	h.Write(data)
+	h.Write(binary.LittleEndian.AppendUint64(nil, uint64(day)))
 	return h.Sum64(), nil
 }
 

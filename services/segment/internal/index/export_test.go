@@ -1,5 +1,20 @@
 package index
 
+import "github.com/narrowcast/narrowcast/pkg/audience"
+
+// Corrupt makes a segment's row of a block wrong, in memory and in the store, as a mistake of this program would.
+func (x *Index) Corrupt(n uint32, f audience.Field) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	b := x.st.blocks[n]
+	for o := range uint16(len(b.uids)) {
+		if !b.segments[f].unset(o) {
+			b.segments[f].set(o)
+		}
+	}
+	b.touch(f)
+}
+
 // Waiting returns how many calls wait for refills.
 func (x *Index) Waiting() int {
 	x.refills.mu.Lock()

@@ -22,7 +22,7 @@ type Config struct {
 	Tick        time.Duration
 	TickMax     time.Duration
 	TickChanges int
-	// BuildSlice is how long a tick builds rows of new rules, default 20 ms; at least one block is built.
+	// BuildSlice is how long a tick builds rows of new rules, default 20 ms; at least one block is built, so below 0 is one.
 	BuildSlice time.Duration
 	// Audit is the pause between two blocks that the audit compares; 0 is off.
 	Audit time.Duration

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"runtime"
 	"slices"
 	"testing"
 	"time"
@@ -186,7 +187,7 @@ func TestThePositionStandsWhileCompactedChangesCome(t *testing.T) {
 func TestTheFormerRuleAnswersUntilEveryBlockHasTheNewOne(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 12)
-	w.restart(index.Config{BuildSlice: time.Nanosecond})
+	w.restart(index.Config{BuildSlice: -1})
 	w.add(90)
 	w.replay()
 	w.segment("s", `has(income)`)
@@ -197,7 +198,7 @@ func TestTheFormerRuleAnswersUntilEveryBlockHasTheNewOne(t *testing.T) {
 
 	w.segment("s", `!has(income)`)
 	for built := 1; built < 3; built++ {
-		// A slice of a nanosecond is one block.
+		// A slice without time is one block.
 		if more, err := w.x.Tick(t.Context()); err != nil || !more {
 			t.Fatalf("after %d blocks: more %v, %v", built, more, err)
 		}
@@ -225,7 +226,7 @@ func TestTheFormerRuleAnswersUntilEveryBlockHasTheNewOne(t *testing.T) {
 func TestANewSegmentIsBuildingUntilEveryBlockHasIt(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 13)
-	w.restart(index.Config{BuildSlice: time.Nanosecond})
+	w.restart(index.Config{BuildSlice: -1})
 	w.add(30)
 	w.replay()
 	w.tick()
@@ -284,7 +285,6 @@ func TestAnAttributeDeclaredLaterIsKnownInEveryBlock(t *testing.T) {
 	// The rule names the attribute before the index has heard of it.
 	tier := audience.Attribute{Name: "custom.late", Kind: audience.KindText, Values: []string{"x"}, Revision: w.revision + 1}
 	w.revision++
-	known := w.schema
 	var err error
 	if w.schema, err = audience.NewSchema("EUR", append(slices.Clone(w.declared), tier)); err != nil {
 		t.Fatal(err)
@@ -294,7 +294,6 @@ func TestAnAttributeDeclaredLaterIsKnownInEveryBlock(t *testing.T) {
 	if d := w.frame().Definitions.Segments; d[0].State() != blocks.SegmentBuilding {
 		t.Errorf("%s is in state %d", d[0].Name, d[0].State())
 	}
-	_ = known
 	w.declared = append(w.declared, tier)
 	w.offer(index.Change{Attribute: &tier})
 	w.tick()
@@ -408,7 +407,7 @@ func TestManyRefillsOfOneBlockAreOneWrite(t *testing.T) {
 	}
 	got := 0
 	for w.x.Waiting() < callers {
-		time.Sleep(0) // they are on their way
+		runtime.Gosched() // they are on their way
 	}
 	w.tick()
 	for got < callers {
@@ -569,4 +568,21 @@ func TestTheRunningIndexComesToEveryPosition(t *testing.T) {
 	if !errors.Is(err, blocks.ErrPublisherClosed) {
 		t.Errorf("a subscription of an index that ended: %v", err)
 	}
+}
+
+func TestTheAuditFindsAndRepairsADifference(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 24)
+	w.restart(index.Config{Audit: time.Second})
+	w.add(30)
+	w.replay()
+	w.segment("s", `has(gender)`)
+	w.tick()
+	w.check()
+	w.x.Corrupt(1, audience.SegmentField("uid-s", 1))
+	for range 3 { // one block at a time
+		w.now = w.now.Add(time.Second)
+		w.tick()
+	}
+	w.check()
 }

@@ -30,11 +30,10 @@ type state struct {
 	fresh  []segment.OrdinalRun // given out and not yet stored
 	blank  []segment.Ordinal    // of profiles deleted since
 
-	read      blocks.Point // the content is that of this position, or newer where changes are replayed
-	replayed  bool         // the first replay has ended
-	live      bool         // a whole manifest was published
-	reset     bool         // the publisher has announced something else before
-	evaluated int64        // the word re-evaluations done, for metrics
+	read     blocks.Point // the content is that of this position, or newer where changes are replayed
+	replayed bool         // the first replay has ended
+	live     bool         // a whole manifest was published
+	reset    bool         // the publisher has announced something else before
 
 	segments  map[string]*definition // by uid
 	snapshot  segment.Position       // whose state they are

@@ -25,7 +25,8 @@ func (x *Index) Run(ctx context.Context) error {
 	defer x.stop()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	last, pause := x.now(), x.cfg.Tick
+	// The pause is taken by the timer: the injected clock is for days and ages.
+	last, pause := time.Now(), time.Duration(0)
 	for {
 		select {
 		case <-ctx.Done():
@@ -34,7 +35,7 @@ func (x *Index) Run(ctx context.Context) error {
 		case <-timer.C:
 		}
 		// Not more often than the pause allows, unless enough has come together.
-		for wait := pause - x.now().Sub(last); wait > 0 && x.feed.queued() < x.cfg.TickChanges; wait = pause - x.now().Sub(last) {
+		for wait := pause - time.Since(last); wait > 0 && x.feed.queued() < x.cfg.TickChanges; wait = pause - time.Since(last) {
 			timer.Reset(wait)
 			select {
 			case <-ctx.Done():
@@ -43,7 +44,7 @@ func (x *Index) Run(ctx context.Context) error {
 			case <-timer.C:
 			}
 		}
-		last = x.now()
+		last = time.Now()
 		more, changes, err := x.tick(ctx)
 		if ctx.Err() != nil {
 			return nil
@@ -230,5 +231,5 @@ func (x *Index) stop() {
 	}
 }
 
-// allDays are the days for which rows are kept now.
+// sameDays reports whether the manifest names the days that it is to name.
 func (st *state) sameDays() bool { return slices.Equal(st.days, st.target) }

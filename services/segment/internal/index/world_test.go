@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"maps"
 	"math/rand/v2"
@@ -232,7 +231,7 @@ func (w *world) tick() {
 func (w *world) segment(id, text string) {
 	w.t.Helper()
 	var refs []segment.Reference
-	parsed, err := rule.Compile(text, w.schema, func(name string) (string, error) {
+	_, err := rule.Compile(text, w.schema, func(name string) (string, error) {
 		uid := w.uids[name]
 		if uid == "" {
 			return "", errors.New("unknown " + name)
@@ -243,7 +242,6 @@ func (w *world) segment(id, text string) {
 	if err != nil {
 		w.t.Fatalf("%s: %v", text, err)
 	}
-	_ = parsed
 	refs = segment.SortReferences(refs)
 	if uid, ok := w.uids["segments/"+id]; ok {
 		if _, _, err := w.store.Update(w.t.Context(), segment.Change{ID: id, Rule: &text, References: refs}); err != nil {
@@ -331,5 +329,3 @@ func (w *world) randomRule(depth int, segments ...string) string {
 	}
 	return leaves[w.r.IntN(len(leaves))]
 }
-
-var discard = slog.New(slog.NewTextHandler(io.Discard, nil))

@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"google.golang.org/grpc/metadata"
@@ -57,6 +58,8 @@ func (s *Service) message(seg *segment.Segment) *segmentv1.Segment {
 	for _, r := range seg.References {
 		m.References = append(m.References, segment.Name(r.ID))
 	}
+	// They are kept by uid, which says nothing to a caller and differs from one installation to the next.
+	slices.Sort(m.References)
 	m.State, m.ProgressPercent = s.state(seg)
 	return m
 }

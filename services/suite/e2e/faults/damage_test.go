@@ -172,3 +172,45 @@ func TestDamagedBlocksAreWrittenAgain(t *testing.T) {
 		}
 	}
 }
+
+// A new holder of the lease counts versions from the beginning, so copies of an earlier one claim to be newer than what is current.
+func TestCopiesOfAnEarlierLeaseAreNoBlocks(t *testing.T) {
+	private := testkit.RedisPrivate(t)
+	w := newWorld(t, "redis://"+private.Addr+"/0", nil)
+	d := &damaged{world: w, rdb: redis.NewClient(&redis.Options{Addr: private.Addr})}
+	t.Cleanup(func() {
+		if err := d.rdb.Close(); err != nil {
+			t.Errorf("close client: %v", err)
+		}
+	})
+	warm := w.newReader("warm")
+	for range 4 { // versions that the next holder does not reach
+		warm.right(questions[0], w.flip())
+	}
+	for _, q := range questions {
+		warm.right(q, "")
+	}
+	d.save(t.Context())
+	w.segment.Stop()
+	token := w.flip()
+	w.startSegment()
+	for _, q := range questions {
+		warm.right(q, token)
+		for key, was := range d.saved {
+			d.ok(d.rdb.Del(t.Context(), key).Err(), "delete")
+			d.ok(d.rdb.HSet(t.Context(), key, was).Err(), "put back")
+		}
+		warm.right(q, "")
+		cold := w.newReader("cold")
+		if a := cold.right(q, ""); a.info.GetBlocksRefilled() != blockCount {
+			t.Errorf("%s: %d blocks were refilled, want all %d: the copies were taken for blocks", q.name, a.info.GetBlocksRefilled(), blockCount)
+		}
+		// And with a change on top of them.
+		for key, was := range d.saved {
+			d.ok(d.rdb.HSet(t.Context(), key, was).Err(), "put back")
+		}
+		token = w.flip()
+		warm.right(q, token)
+		cold.right(q, token)
+	}
+}

@@ -95,7 +95,7 @@ func (o outage) refused(r *reader, q question, before []string, changed time.Tim
 	r.t.Helper()
 	seen := make(map[string]int)
 	for end := time.Now().Add(healing); time.Now().Before(end); worldtest.Pause(r.t.Context(), 20*time.Millisecond) {
-		a, err := r.ask(q, nil, 2*time.Second)
+		a, err := r.ask(q, nil, 700*time.Millisecond)
 		if err != nil {
 			reason := r.refusal(q, err)
 			if seen[reason]++; slices.Contains(want, reason) {
@@ -123,7 +123,6 @@ type faulty struct {
 	read  atomic.Pointer[func(meta []byte, values [][]byte) ([]byte, [][]byte, error)]
 	write atomic.Pointer[func(apply func() error) error]
 	hits  atomic.Int64
-
 }
 
 func (f *faulty) Read(ctx context.Context, key blocks.Key, fields []audience.Field) ([]byte, [][]byte, error) {
@@ -161,7 +160,9 @@ func TestAStoreThatFailsIsRefusedAndHeals(t *testing.T) {
 	for _, o := range []outage{
 		{"reads fail", reading(func([]byte, [][]byte) ([]byte, [][]byte, error) { return nil, nil, blocks.ErrStoreUnreachable }),
 			heal, []string{"STORE_UNREACHABLE"}, []string{"STORE_UNREACHABLE"}, false},
-		{"reads find nothing", reading(func(_ []byte, values [][]byte) ([]byte, [][]byte, error) { return nil, make([][]byte, len(values)), nil }),
+		{"reads find nothing", reading(func(_ []byte, values [][]byte) ([]byte, [][]byte, error) {
+			return nil, make([][]byte, len(values)), nil
+		}),
 			heal, []string{"BLOCK_UNKNOWN"}, []string{"BLOCK_UNKNOWN"}, false},
 		{"reads lose a field", reading(func(meta []byte, values [][]byte) ([]byte, [][]byte, error) {
 			if len(values) > 0 {

@@ -9,8 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"google.golang.org/protobuf/types/known/fieldmaskpb"
-
 	"github.com/narrowcast/narrowcast/pkg/audience"
 	"github.com/narrowcast/narrowcast/pkg/audience/blocks"
 	"github.com/narrowcast/narrowcast/pkg/client"
@@ -81,7 +79,7 @@ func newWorld(t *testing.T, redis string, store blocks.Store) *world {
 	t.Helper()
 	w := &world{t: t, redis: redis, blocks: store, dir: t.TempDir()}
 	w.toProfiles, w.toSegment, w.toWrite = worldtest.NewWay(t), worldtest.NewWay(t), worldtest.NewWay(t)
-	w.profile = worldtest.Start(t, w.config("profile", t.TempDir()), suite.Deps{Logger: worldtest.Warnings(t)})
+	w.profile = worldtest.Start(t, w.config("profile", t.TempDir()), suite.Deps{Logger: worldtest.Logger(t)})
 	w.toProfiles.Lead(w.profile.Addr)
 	w.startSegment()
 	w.c = worldtest.Client(t, client.Config{
@@ -112,7 +110,7 @@ func (w *world) startSegment() {
 	w.t.Helper()
 	cfg := w.config("segment", w.dir)
 	cfg.Neighbours.ProfileAddr = w.toProfiles.Addr
-	w.segment = worldtest.Start(w.t, cfg, suite.Deps{Logger: worldtest.Warnings(w.t), Blocks: w.blocks, Assigner: worldtest.Spread(blockCount)})
+	w.segment = worldtest.Start(w.t, cfg, suite.Deps{Logger: worldtest.Logger(w.t), Blocks: w.blocks, Assigner: worldtest.Spread(blockCount)})
 	w.toSegment.Lead(w.segment.Addr)
 	w.toWrite.Lead(w.segment.Addr)
 }
@@ -158,28 +156,32 @@ func (p *person) wire() *profilev1.Profile {
 	return m
 }
 
-// flip makes a member of every question out of somebody who is one of none, and the other way round, and returns the token.
+// flip makes members of every question into members of none, and writes new people who are members of every one, so that no row
+// is ever again what it was. It returns the token.
 func (w *world) flip() string {
 	w.t.Helper()
-	in := slices.IndexFunc(w.people, func(p *person) bool { return french(p) && !p.customer && p.consent })
-	out := slices.IndexFunc(w.people, func(p *person) bool { return !french(p) })
-	if in < 0 || out < 0 {
-		w.t.Fatal("nobody is left to change")
+	const each = 3
+	var rows []*profilev1.Profile
+	for _, p := range w.people {
+		if len(rows) < each && french(p) && !p.customer && p.consent {
+			p.region, p.consent, p.customer = "DE", false, true
+			rows = append(rows, p.wire())
+		}
 	}
-	gone, come := w.people[in], w.people[out]
-	gone.region, gone.consent, gone.customer = "DE", false, true
-	come.region, come.consent, come.customer = "FR-40", true, false
-	// Both go behind the others, so that a next time flips others.
-	w.people = append(slices.DeleteFunc(w.people, func(p *person) bool { return p == gone || p == come }), gone, come)
-	var token string
-	for _, p := range []*person{gone, come} {
-		res, err := w.c.Profiles.UpdateProfile(w.t.Context(), &profilev1.UpdateProfileRequest{
-			Profile: p.wire(), UpdateMask: &fieldmaskpb.FieldMask{Paths: []string{"region", "lifecycle", "consents"}},
-		})
-		w.ok(err, "change somebody")
-		token = res.GetConsistencyToken()
+	if len(rows) < each {
+		w.t.Fatal("too few members are left to change")
 	}
-	return token
+	for range each {
+		p := &person{region: "FR-40", consent: true}
+		w.people = append(w.people, p)
+		rows = append(rows, p.wire())
+	}
+	res, err := w.c.Profiles.BatchUpsertProfiles(w.t.Context(), &profilev1.BatchUpsertProfilesRequest{Profiles: rows})
+	w.ok(err, "change people")
+	for i, r := range res.GetResults()[each:] {
+		w.people[len(w.people)-each+i].name = r.GetName()
+	}
+	return res.GetConsistencyToken()
 }
 
 // members are the names of those whom a question should hold now, sorted.
@@ -223,7 +225,7 @@ func (w *world) newReader(name string) *reader {
 	w.t.Helper()
 	cfg := w.config("campaign", w.t.TempDir())
 	cfg.Neighbours.ProfileAddr, cfg.Neighbours.SegmentAddr = w.profile.Addr, w.toSegment.Addr
-	p := worldtest.Start(w.t, cfg, suite.Deps{Logger: worldtest.Warnings(w.t), Blocks: w.blocks})
+	p := worldtest.Start(w.t, cfg, suite.Deps{Logger: worldtest.Logger(w.t), Blocks: w.blocks})
 	return &reader{world: w, name: name, c: campaignv1.NewAudienceServiceClient(worldtest.Dial(w.t, p.Addr))}
 }
 
@@ -327,4 +329,3 @@ func (r *reader) right(q question, token string) answer {
 		return a
 	}
 }
-

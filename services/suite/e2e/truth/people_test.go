@@ -46,8 +46,14 @@ func declarations(r *rand.Rand) (early, late []*profilev1.Attribute) {
 }
 
 // person returns a random profile as a caller would write it, with whatever can be missing missing now and then.
+// Consent to marketing is given by more of them than to other purposes, so that questions with a channel have members to lose.
 func person(r *rand.Rand, s *audience.Schema) *profilev1.Profile {
-	return profileOf(audiencetest.Facts(r, s), s)
+	f := audiencetest.Facts(r, s)
+	general := audience.ConsentName("marketing", "")
+	if _, ok := f[general]; !ok && r.IntN(2) == 0 {
+		f[general] = audience.Value{Num: audience.MaxDay}
+	}
+	return profileOf(f, s)
 }
 
 // profileOf writes facts in the contract's words. A text that a profile cannot have ("") is left out.

@@ -81,7 +81,7 @@ func newWorld(t *testing.T, url string) *world {
 	cfg := worldtest.Config(suite.All, t.TempDir())
 	cfg.Redis = config.NewSecret(url)
 	p := worldtest.Start(t, cfg, suite.Deps{
-		Logger: worldtest.Warnings(t), Now: worldtest.Clock(noon), Assigner: worldtest.Spread(blockCount),
+		Logger: worldtest.Logger(t), Now: worldtest.Clock(noon), Assigner: worldtest.Spread(blockCount),
 	})
 	w := &world{
 		t: t, r: rand.New(rand.NewPCG(seed, 20)), c: worldtest.Client(t, client.Config{Addr: p.Addr, ReadYourWrites: true}),

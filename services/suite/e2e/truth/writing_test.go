@@ -27,8 +27,10 @@ const (
 	above  = "segments/above"
 
 	writers, readers = 3, 2
-	// writing is how long writers write, unless the environment says longer.
+	// writing is how long writers write, unless the environment says longer; on a slow machine until there is enough to compare,
+	// but not longer than patient.
 	writing = 4 * time.Second
+	patient = 20 * time.Second
 )
 
 // live is a world that is written to and asked at the same time.
@@ -96,8 +98,11 @@ func whileWriting(t *testing.T, w *world, editing bool) {
 	began := time.Now()
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
-	for round := 0; !enough(t, began, round, int(writing/(100*time.Millisecond))) && !t.Failed(); round++ {
+	for round := 0; !t.Failed(); round++ {
 		<-tick.C
+		if enough(t, began, round, int(writing/(100*time.Millisecond))) && (l.plenty(editing) || time.Since(began) > patient) {
+			break
+		}
 	}
 	stopWriting()
 	changing.Wait()
@@ -106,6 +111,15 @@ func whileWriting(t *testing.T, w *world, editing bool) {
 	stop()
 	watching.Wait()
 	l.check(editing)
+}
+
+// plenty reports whether there is enough to compare.
+func (l *live) plenty(editing bool) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.edits.mu.Lock()
+	defer l.edits.mu.Unlock()
+	return len(l.answers) > 100 && (!editing || len(l.edits.list) > 20)
 }
 
 // create creates a rule segment that random ones do not name, and waits until it answers.
@@ -126,8 +140,11 @@ func (l *live) prepare(editing bool) {
 		l.questions = append(l.questions, question{q.spec, wireOf(q.spec, w.twin.schema)})
 		l.parts = append(l.parts, w.twin.parts(q.spec))
 	}
-	for range 6 {
+	for len(l.questions) < 6 {
 		draw(func(*audience.Spec) {})
+		if last := len(l.questions) - 1; !l.divides(last) {
+			l.questions, l.parts = l.questions[:last], l.parts[:last]
+		}
 	}
 	// Questions with a channel that many answer to.
 	for _, channel := range []string{"email", "sms"} {
@@ -148,6 +165,17 @@ func (l *live) prepare(editing bool) {
 	} {
 		draw(func(q *audience.Spec) { *q = sp })
 	}
+}
+
+// divides reports whether a question holds some of the people and not nearly all: others are rarely moved by what is written.
+func (l *live) divides(question int) bool {
+	n, day := 0, l.twin.day(l.questions[question].spec)
+	for _, one := range l.people {
+		if l.twin.member(l.parts[question], one, day) {
+			n++
+		}
+	}
+	return n > len(l.people)/20 && n < len(l.people)*19/20
 }
 
 // fail ends a goroutine's work with an error, unless the test itself ends it.
@@ -249,6 +277,7 @@ func (l *live) edit(ctx context.Context, r *rand.Rand) {
 	finish := context.WithoutCancel(ctx)
 	tick := time.NewTicker(30 * time.Millisecond)
 	defer tick.Stop()
+	version := int64(1)
 	for {
 		select {
 		case <-ctx.Done():
@@ -267,7 +296,10 @@ func (l *live) edit(ctx context.Context, r *rand.Rand) {
 		if l.fail(finish, err, "edit") {
 			return
 		}
-		l.edits.add(edit{rule: p, version: s.GetVersion(), revision: at, began: began})
+		if s.GetVersion() > version { // else the rule was that one already
+			version = s.GetVersion()
+			l.edits.add(edit{rule: p, version: version, revision: at, began: began})
+		}
 	}
 }
 

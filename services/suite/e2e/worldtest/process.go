@@ -2,7 +2,6 @@ package worldtest
 
 import (
 	"context"
-	"log/slog"
 	"sync"
 	"testing"
 	"time"
@@ -11,7 +10,6 @@ import (
 
 	"github.com/narrowcast/narrowcast/pkg/client"
 	"github.com/narrowcast/narrowcast/pkg/rpc"
-	"github.com/narrowcast/narrowcast/pkg/testkit"
 	"github.com/narrowcast/narrowcast/services/suite"
 )
 
@@ -122,18 +120,3 @@ func Pause(ctx context.Context, d time.Duration) {
 	case <-ctx.Done():
 	}
 }
-
-// Warnings is a test's own log, of what services warn of.
-func Warnings(t testing.TB) *slog.Logger { return slog.New(least{testkit.Logger(t).Handler()}) }
-
-// least passes on warnings and errors.
-type least struct{ slog.Handler }
-
-// Enabled reports whether a level is passed on.
-func (least) Enabled(_ context.Context, l slog.Level) bool { return l >= slog.LevelWarn }
-
-// WithAttrs keeps the limit.
-func (h least) WithAttrs(a []slog.Attr) slog.Handler { return least{h.Handler.WithAttrs(a)} }
-
-// WithGroup keeps the limit.
-func (h least) WithGroup(name string) slog.Handler { return least{h.Handler.WithGroup(name)} }

@@ -12,6 +12,6 @@ type Spread int
 // Block returns the block of a new profile. Blocks begin one after the other, so the first profiles are all in the first ones.
 func (n Spread) Block(uid audience.UID, _ audience.Facts, fill []int) int {
 	h := fnv.New32a()
-	h.Write(uid[:]) //nolint:errcheck // a hash never fails
+	h.Write(uid[:])
 	return min(int(h.Sum32()%uint32(n)), len(fill))
 }

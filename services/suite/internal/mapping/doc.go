@@ -9,5 +9,5 @@
 // beyond its own form (lengths, unique external ids) the profile service checks.
 //
 // The import command calls Parse, then Bind with the header of the file, then Map for every row. The language is described
-// in docs/importing.md; examples/mappings has files that use it.
+// in docs/importing.md; docs/examples/mappings has files that use it.
 package mapping

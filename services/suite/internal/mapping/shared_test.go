@@ -28,7 +28,7 @@ func shared(t testing.TB, path ...string) *os.File {
 
 func example(t testing.TB, name string) *mapping.Mapping {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join("..", "..", "..", "..", "examples", "mappings", name))
+	text, err := os.ReadFile(filepath.Join("..", "..", "..", "..", "docs", "examples", "mappings", name))
 	if err != nil {
 		t.Fatal(err)
 	}
