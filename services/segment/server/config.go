@@ -14,6 +14,7 @@ type Config struct {
 	Staleness time.Duration `help:"Age of the index beyond which a question is refused, unless its caller chose otherwise." env:"NARROWCAST_SEGMENT_STALENESS" default:"5s"`
 	Slow      time.Duration `help:"How long a reader of the manifest may leave a message waiting before it is cut." env:"NARROWCAST_SEGMENT_SLOW" default:"10s"`
 	Tick      time.Duration `help:"Least time from one publication of the index to the next." env:"NARROWCAST_SEGMENT_TICK" default:"10ms"`
+	Build     time.Duration `help:"Longest time that one publication of the index spends on the rows of new rules; at least one block is built." env:"NARROWCAST_SEGMENT_BUILD" default:"20ms"`
 	Audit     time.Duration `help:"Pause between two blocks that the background audit compares; 0 is off." env:"NARROWCAST_SEGMENT_AUDIT" default:"1s"`
 }
 
@@ -21,7 +22,7 @@ type Config struct {
 func Default() Config {
 	return Config{
 		Path: "segment.db", Holder: "single", LeaseTTL: 10 * time.Second, Staleness: 5 * time.Second, Slow: 10 * time.Second,
-		Tick: 10 * time.Millisecond, Audit: time.Second,
+		Tick: 10 * time.Millisecond, Build: 20 * time.Millisecond, Audit: time.Second,
 	}
 }
 
@@ -39,6 +40,7 @@ func (c Config) Validate() error {
 	check(c.Staleness > 0, "staleness: give a duration above zero")
 	check(c.Slow > 0, "slow: give a duration above zero")
 	check(c.Tick > 0 && c.Tick <= time.Second, "tick: give up to one second")
+	check(c.Build > 0 && c.Build <= time.Second, "build: give up to one second")
 	check(c.Audit >= 0, "audit: give zero or more")
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("segment service: %w", err)

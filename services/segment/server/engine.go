@@ -25,7 +25,7 @@ func (s *Server) newEngine(lease segment.Epoch) (engine, error) {
 	if s.deps.MeterProvider != nil {
 		meter = s.deps.MeterProvider.Meter(telemetry.Scope + "segment")
 	}
-	x, err := index.New(index.Config{Tick: s.cfg.Tick, Audit: s.cfg.Audit}, index.Deps{
+	x, err := index.New(index.Config{Tick: s.cfg.Tick, BuildSlice: s.cfg.Build, Audit: s.cfg.Audit}, index.Deps{
 		Store: s.store, Blocks: s.deps.Blocks, Lease: lease, Logger: s.deps.Logger, Meter: meter, Now: s.deps.Now,
 		Assigner: s.deps.Assigner,
 	})

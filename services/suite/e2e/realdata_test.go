@@ -74,7 +74,7 @@ var datasets = map[string]dataset{
 		file: []string{"customer_personality", "marketing_campaign.csv"}, mapping: "customer-personality.yaml", rows: 2240,
 		asks: append([]ask{
 			{name: "wine", want: 231, flags: []string{"--marital-status=married,cohabiting", "--income=50000-",
-				`--filter=custom.education in ["Master", "PhD"] && custom.wines > 300`}},
+				`--filter=custom.degree in ["Master", "PhD"] && custom.wines > 300`}},
 			{name: "30-39, no children, web", want: 81, flags: []string{"--age=30-39", "--as-of=2014-12-31", "--filter=custom.children == 0 && custom.web_purchases >= 4"}},
 			{name: "response", flags: []string{"--filter=custom.response"}, want: 334},
 			{name: "everybody", want: 2240},

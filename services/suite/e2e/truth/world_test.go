@@ -80,6 +80,7 @@ func newWorld(t *testing.T, url string) *world {
 	t.Logf("NARROWCAST_TRUTH_SEED=%d repeats this", seed)
 	cfg := worldtest.Config(suite.All, t.TempDir())
 	cfg.Redis = config.NewSecret(url)
+	cfg.Segment.Build = time.Nanosecond // one block of a new rule at a time, as with many blocks
 	p := worldtest.Start(t, cfg, suite.Deps{
 		Logger: worldtest.Logger(t), Now: worldtest.Clock(noon), Assigner: worldtest.Spread(blockCount),
 	})
