@@ -34,6 +34,18 @@ func TestOutagesAreRefusedAndHeal(t *testing.T) {
 		{"segment service stopped", func() { w.segment.Stop() }, func() { w.startSegment() }, []string{"INDEX_STALE"}, []string{"INDEX_NOT_READY"}, true},
 		{"segment service cut from profiles", w.toProfiles.Cut, func() { w.toProfiles.Lead(w.profile.Addr) }, []string{"INDEX_STALE"}, []string{"INDEX_STALE"}, true},
 		{"readers cut from the manifest", w.toSegment.Cut, func() { w.toSegment.Lead(w.segment.Addr) }, []string{"INDEX_STALE"}, []string{"INDEX_NOT_READY"}, true},
+		{"store and segment service stopped", func() {
+			private.Stop()
+			w.segment.Stop()
+		}, func() {
+			w.startSegment()
+			private.Start()
+		}, []string{"INDEX_STALE"}, []string{"INDEX_NOT_READY"}, true},
+		{"segment service started without the store", func() {
+			w.segment.Stop()
+			private.Stop()
+			w.startSegment()
+		}, private.Start, []string{"INDEX_STALE"}, []string{"INDEX_NOT_READY"}, true},
 	} {
 		t.Run("fault="+o.name, func(t *testing.T) { o.happen(w.in(t), warm) })
 		if t.Failed() {
@@ -115,6 +127,30 @@ func (o outage) refused(r *reader, q question, before []string, changed time.Tim
 		}
 	}
 	r.t.Errorf("%s reader, %s: never refused with any of %v, but %v: the fault was not noticed", r.name, q.name, want, seen)
+}
+
+// Whoever numbers profiles anew finds blocks of a former numbering in the store, written under higher lease numbers than its own.
+func TestASegmentServiceThatLostItsDataBeginsAnew(t *testing.T) {
+	private := testkit.RedisPrivate(t)
+	w := newWorld(t, "redis://"+private.Addr+"/0", nil)
+	warm := w.newReader("warm")
+	for range 3 { // leases
+		w.segment.Stop()
+		w.startSegment()
+		warm.right(questions[0], w.flip())
+	}
+	w.segment.Stop()
+	w.dir = t.TempDir()
+	w.startSegment()
+	token := w.flip()
+	cold := w.newReader("cold")
+	for _, q := range questions {
+		if len(q.spec.GetExcludedSegments()) > 0 {
+			continue // the segment is gone with the data
+		}
+		warm.right(q, token)
+		cold.right(q, token)
+	}
 }
 
 // faulty is a store of blocks in memory that can be made to fail.

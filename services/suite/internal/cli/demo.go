@@ -122,7 +122,9 @@ func (c *demoCommand) wait(ctx context.Context, running *suite.Suite, ended chan
 	case err := <-ended:
 		ended <- nil
 		cancel()
-		<-served
+		if waited := <-served; err == nil {
+			err = waited
+		}
 		if err == nil {
 			err = errors.New("the suite stopped before it served")
 		}

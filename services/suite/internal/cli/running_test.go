@@ -262,9 +262,6 @@ func TestVerbsOverAllServices(t *testing.T) {
 		if got := r.do(t, step.line); got.code != cli.ExitOK || !strings.Contains(got.out, step.says) {
 			t.Fatalf("%s: code %d, want %q in\n%s%s", step.line, got.code, step.says, got.out, got.err)
 		}
-		if strings.HasPrefix(step.line, "profile delete") {
-			continue
-		}
 	}
 	if n := r.count(t); n != 0 {
 		t.Errorf("%d people are left", n)

@@ -124,8 +124,12 @@ func TestLinesAreCountedAcrossBuffers(t *testing.T) {
 func TestEncodingsAreReadAsUTF8(t *testing.T) {
 	var packed bytes.Buffer
 	zip := gzip.NewWriter(&packed)
-	zip.Write([]byte("\xef\xbb\xbfné\n"))
-	zip.Close()
+	if _, err := zip.Write([]byte("\xef\xbb\xbfné\n")); err != nil {
+		t.Fatal(err)
+	}
+	if err := zip.Close(); err != nil {
+		t.Fatal(err)
+	}
 	for name, c := range map[string]struct{ in, encoding, want string }{
 		"utf-8":            {"né", "", "né"},
 		"utf-8 bom":        {"\xef\xbb\xbfné", "", "né"},
@@ -210,7 +214,7 @@ func FuzzReader(f *testing.F) {
 		std := csv.NewReader(strings.NewReader(in))
 		std.FieldsPerRecord = -1
 		records, err := std.ReadAll()
-		if err != nil || strings.ContainsAny(in, "\r\xff") || strings.ToValidUTF8(in, "") != in {
+		if err != nil || strings.Contains(in, "\r") || strings.ToValidUTF8(in, "") != in {
 			return // broken, or line breaks that the standard library normalises and this reader keeps
 		}
 		if len(got) != len(records) {

@@ -99,9 +99,9 @@ var monthNames = []string{
 
 // parse reads a text in the format; false if it is not in it, or is no day of the calendar.
 func (f dateFormat) parse(text string, pivot int) (*date.Date, bool) {
-	year, month, day, other := 0, 0, 0, 0
+	year, month, day := 0, 0, 0
 	for _, part := range f.parts {
-		ok := true
+		var ok bool
 		switch part {
 		case "YYYY":
 			year, text, ok = digits(text, 4, 4)
@@ -123,6 +123,7 @@ func (f dateFormat) parse(text string, pivot int) (*date.Date, bool) {
 		case "D":
 			day, text, ok = digits(text, 1, 2)
 		case "HH", "mm", "ss":
+			var other int
 			other, text, ok = digits(text, 2, 2)
 			ok = ok && other < 61
 			if part == "ss" && strings.HasPrefix(text, ".") { // a fraction
