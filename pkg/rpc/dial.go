@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/keepalive"
@@ -64,6 +65,11 @@ func Dial(target string, opts DialOptions) (*grpc.ClientConn, error) {
 		grpc.WithChainStreamInterceptor(clientStream),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(opts.MaxReceiveBytes)),
 		grpc.WithDefaultServiceConfig(config),
+		// A neighbour that comes back after a long time is found within seconds: gRPC's own pauses grow to two minutes.
+		grpc.WithConnectParams(grpc.ConnectParams{
+			Backoff:           backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 3 * time.Second},
+			MinConnectTimeout: 5 * time.Second,
+		}),
 		// A stream whose peer has vanished without a word must end: the answer's age depends on it.
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 20 * time.Second, Timeout: 10 * time.Second}),
 	}
