@@ -15,7 +15,6 @@ import (
 	"testing"
 
 	"github.com/narrowcast/narrowcast/pkg/testkit"
-	"github.com/narrowcast/narrowcast/services/suite/internal/cli"
 )
 
 // row is a line of a sample file by the names of its columns.
@@ -116,19 +115,6 @@ func accepted(counts ...int) (asks []ask) {
 // narrowcast runs a command line and returns what it printed.
 type narrowcast func(t *testing.T, args ...string) []byte
 
-// inProcess runs commands in this process with the stack's client.
-func inProcess(st *stack) narrowcast {
-	return func(t *testing.T, args ...string) []byte {
-		t.Helper()
-		var out, errs bytes.Buffer
-		env := cli.Env{Stdin: strings.NewReader(""), Stdout: &out, Stderr: &errs, Client: st.Client}
-		if code := cli.Main(t.Context(), env, args); code != cli.ExitOK {
-			t.Fatalf("narrowcast %s: exit code %d\n%s%s", strings.Join(args, " "), code, out.String(), errs.String())
-		}
-		return out.Bytes()
-	}
-}
-
 // asProgram runs the built program against the stack's addresses.
 func asProgram(t testing.TB, st *stack) narrowcast {
 	path := builds.path(t, "narrowcast")
@@ -159,8 +145,9 @@ func TestRealDataIsAnsweredExactly(t *testing.T) {
 				t.Fatalf("the file has %d rows; want %d", len(rows), d.rows)
 			}
 			t.Run("in memory", func(t *testing.T) {
-				st := oneProcess(t, options{})
-				d.answers(t, inProcess(st), file, rows)
+				o := options{}.filled(t)
+				p := startProcess(t, o.logs, "narrowcast", append([]string{"up"}, serveFlags(o.dataDir)...)...)
+				d.answers(t, asProgram(t, connect(t, p, o)), file, rows)
 			})
 			t.Run("on Redis", func(t *testing.T) {
 				st := fourProcesses(t, options{redis: "redis://" + testkit.RedisPrivate(t).Addr + "/0"})

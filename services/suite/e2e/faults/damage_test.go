@@ -124,6 +124,7 @@ var damages = []struct {
 }
 
 func TestDamagedBlocksAreWrittenAgain(t *testing.T) {
+	t.Parallel()
 	private := testkit.RedisPrivate(t)
 	w := newWorld(t, "redis://"+private.Addr+"/0", nil)
 	rdb := redis.NewClient(&redis.Options{Addr: private.Addr})
@@ -175,6 +176,7 @@ func TestDamagedBlocksAreWrittenAgain(t *testing.T) {
 
 // A new holder of the lease counts versions from the beginning, so copies of an earlier one claim to be newer than what is current.
 func TestCopiesOfAnEarlierLeaseAreNoBlocks(t *testing.T) {
+	t.Parallel()
 	private := testkit.RedisPrivate(t)
 	w := newWorld(t, "redis://"+private.Addr+"/0", nil)
 	d := &damaged{world: w, rdb: redis.NewClient(&redis.Options{Addr: private.Addr})}

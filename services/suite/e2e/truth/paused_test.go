@@ -24,7 +24,7 @@ func TestWithWritersPausedAnswersAreTheLoops(t *testing.T) {
 	inEveryStore(t, func(t *testing.T, w *world) {
 		w.begin(500)
 		began, populated, empty := time.Now(), 0, 0
-		for round := 0; !enough(t, began, round, 4); round++ {
+		for round := 0; !enough(t, began, round, 3); round++ {
 			if round > 0 {
 				w.change()
 			}

@@ -59,6 +59,7 @@ func inEveryStore(t *testing.T, test func(*testing.T, *world)) {
 	t.Helper()
 	for _, store := range []string{"memory", "redis"} {
 		t.Run("store="+store, func(t *testing.T) {
+			t.Parallel()
 			url := ""
 			if store == "redis" {
 				url = "redis://" + testkit.Redis(t) + "/0"

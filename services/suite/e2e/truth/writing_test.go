@@ -29,7 +29,7 @@ const (
 	writers, readers = 3, 2
 	// writing is how long writers write, unless the environment says longer; on a slow machine until there is enough to compare,
 	// but not longer than patient.
-	writing = 4 * time.Second
+	writing = 3 * time.Second
 	patient = 20 * time.Second
 )
 
@@ -54,10 +54,12 @@ type sighting struct {
 }
 
 func TestWhileWritersWriteAnswersAreTheLoopsAtSomeRevision(t *testing.T) {
+	t.Parallel()
 	inEveryStore(t, func(t *testing.T, w *world) { whileWriting(t, w, false) })
 }
 
 func TestWhileSegmentsAreEditedAnswersAreTheLoopsUnderOneVersion(t *testing.T) {
+	t.Parallel()
 	inEveryStore(t, func(t *testing.T, w *world) { whileWriting(t, w, true) })
 }
 
@@ -119,7 +121,7 @@ func (l *live) plenty(editing bool) bool {
 	defer l.mu.Unlock()
 	l.edits.mu.Lock()
 	defer l.edits.mu.Unlock()
-	return len(l.answers) > 100 && (!editing || len(l.edits.list) > 20)
+	return len(l.answers) > 80 && (!editing || len(l.edits.list) > 12)
 }
 
 // create creates a rule segment that random ones do not name, and waits until it answers.
