@@ -22,9 +22,12 @@ if [ $status -ne 0 ]; then
 fi
 grep -E '^(ok|FAIL)[[:space:]]' "$log" || true
 count() { grep -cE "^[[:space:]]*--- $1:" "$log" || true; }
-if grep -qE '^[[:space:]]*--- SKIP:' "$log"; then
-  echo "skipped:"
-  grep -A3 -E '^[[:space:]]*--- SKIP:' "$log" | grep -vE '^--$|^=== |--- PASS' | sed 's/^/  /'
+skipped=$(count SKIP)
+if [ "$skipped" -gt 0 ]; then
+  echo "NOT TESTED: $skipped tests were skipped, because:"
+  grep -oE '[A-Z][A-Z ]+ NOT AVAILABLE' "$log" | sort | uniq -c | sort -rn
+  echo "these tests did not run, with all below them:"
+  grep -E '^--- SKIP:|^    --- SKIP:' "$log" | sed -E 's/^ *--- SKIP: ([^ ]+).*/  \1/' | sort -u | head -n 60
 fi
 echo "$(count PASS) passed, $(count FAIL) failed, $(count SKIP) skipped"
 exit $status

@@ -204,6 +204,16 @@ func (d dataset) answers(t *testing.T, run narrowcast, file string, rows []row) 
 			t.Errorf("%s: the narrowing %v does not lead from %d to %s", q.name, answer.Steps, d.rows, answer.Count)
 		}
 	}
+	// What is counted is what is streamed.
+	var stream struct {
+		Members []string
+	}
+	q := d.asks[0]
+	read(run(t, append([]string{"audience", "members", "-o", "json"}, q.flags...)...), &stream)
+	slices.Sort(stream.Members)
+	if len(slices.Compact(stream.Members)) != q.want {
+		t.Errorf("%s: %d different members are streamed; want %d", q.name, len(stream.Members), q.want)
+	}
 }
 
 // readRows reads a sample file as it is, by other code than the product's.
