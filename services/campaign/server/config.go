@@ -14,12 +14,13 @@ type Config struct {
 	Memory      config.Bytes  `help:"Most memory for decoded rows of the index." env:"NARROWCAST_CAMPAIGN_MEMORY" default:"256MiB"`
 	Staleness   time.Duration `help:"Age of the index beyond which a question is refused, unless its caller chose otherwise." env:"NARROWCAST_CAMPAIGN_STALENESS" default:"5s"`
 	MaxWait     time.Duration `help:"Longest wait for a consistency token, or for a block that is written again, where the caller has no earlier deadline." env:"NARROWCAST_CAMPAIGN_MAX_WAIT" default:"10s"`
+	Slow        time.Duration `help:"How long the reader of a member stream may leave a message waiting before it is cut." env:"NARROWCAST_CAMPAIGN_SLOW" default:"30s"`
 	Parallelism int           `help:"Blocks of one question that are evaluated at a time; 0: one for each processor." env:"NARROWCAST_CAMPAIGN_PARALLELISM" default:"0"`
 }
 
 // Default returns the configuration that holds where nothing is said.
 func Default() Config {
-	return Config{Path: "campaign.db", Memory: 256 * config.MiB, Staleness: 5 * time.Second, MaxWait: 10 * time.Second}
+	return Config{Path: "campaign.db", Memory: 256 * config.MiB, Staleness: 5 * time.Second, MaxWait: 10 * time.Second, Slow: 30 * time.Second}
 }
 
 // Validate tells everything that is wrong with a configuration.
@@ -34,6 +35,7 @@ func (c Config) Validate() error {
 	check(c.Memory >= config.MiB, "memory: give at least 1MiB")
 	check(c.Staleness > 0, "staleness: give a duration above zero")
 	check(c.MaxWait > 0, "max-wait: give a duration above zero")
+	check(c.Slow > 0, "slow: give a duration above zero")
 	check(c.Parallelism >= 0 && c.Parallelism <= 1024, "parallelism: give 0 to 1024")
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("campaign service: %w", err)

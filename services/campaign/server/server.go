@@ -95,7 +95,7 @@ func (s *Server) index(cfg Config, deps Deps) error {
 	if err != nil {
 		return err
 	}
-	s.rpc = rpc.New(s.store, resolver)
+	s.rpc = rpc.New(s.store, resolver, cfg.Slow)
 	return nil
 }
 

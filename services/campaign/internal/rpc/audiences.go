@@ -7,6 +7,7 @@ import (
 
 	"github.com/narrowcast/narrowcast/pkg/fault"
 	"github.com/narrowcast/narrowcast/pkg/page"
+	kit "github.com/narrowcast/narrowcast/pkg/rpc"
 	campaignv1 "github.com/narrowcast/narrowcast/proto/gen/go/narrowcast/campaign/v1"
 	"github.com/narrowcast/narrowcast/services/campaign"
 )
@@ -87,7 +88,7 @@ func (s *Service) ListAudiences(ctx context.Context, req *campaignv1.ListAudienc
 // UpdateAudience changes a saved audience.
 func (s *Service) UpdateAudience(ctx context.Context, req *campaignv1.UpdateAudienceRequest) (*campaignv1.Audience, error) {
 	in := req.GetAudience()
-	change, err := fields(req.GetUpdateMask(), in, "display_name", "description", "owner", "spec")
+	change, err := kit.MaskedFields(req.GetUpdateMask(), in, "display_name", "description", "owner", "spec")
 	if err != nil {
 		return nil, err
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/narrowcast/narrowcast/pkg/fault"
 	"github.com/narrowcast/narrowcast/pkg/page"
+	kit "github.com/narrowcast/narrowcast/pkg/rpc"
 	campaignv1 "github.com/narrowcast/narrowcast/proto/gen/go/narrowcast/campaign/v1"
 	"github.com/narrowcast/narrowcast/services/campaign"
 )
@@ -79,7 +80,7 @@ func (s *Service) ListCampaigns(ctx context.Context, req *campaignv1.ListCampaig
 // UpdateCampaign changes a campaign.
 func (s *Service) UpdateCampaign(ctx context.Context, req *campaignv1.UpdateCampaignRequest) (*campaignv1.Campaign, error) {
 	in := req.GetCampaign()
-	change, err := fields(req.GetUpdateMask(), in, "display_name", "objective", "value_proposition", "audience", "channel", "budget", "start_date", "end_date")
+	change, err := kit.MaskedFields(req.GetUpdateMask(), in, "display_name", "objective", "value_proposition", "audience", "channel", "budget", "start_date", "end_date")
 	if err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package rpc
 import (
 	"context"
 	"encoding/base64"
+	"errors"
 
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
@@ -31,7 +32,11 @@ func (s *Service) StreamMembers(req *campaignv1.StreamMembersRequest, out grpc.S
 	var info *typev1.AnswerInfo
 	send := func(m *campaignv1.StreamMembersResponse) error {
 		m.Info, info = info, nil
-		return out.Send(m)
+		err := rpc.SendWithin(ctx, s.slow, func() error { return out.Send(m) })
+		if errors.Is(err, rpc.ErrSlow) {
+			return fault.New(fault.Exhausted, "READER_TOO_SLOW", "the reader did not keep up; go on after the last resume token").Wrap(err)
+		}
+		return err
 	}
 	sent, err := s.resolver.Stream(ctx, resolve.Stream{
 		Spec: spec, Consistency: consistency, Resume: resume, Limit: req.GetLimit(),

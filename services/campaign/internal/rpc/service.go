@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"sync"
+	"time"
 
 	"google.golang.org/grpc"
 
@@ -18,6 +19,7 @@ type Service struct {
 
 	store    campaign.Store
 	resolver *resolve.Resolver
+	slow     time.Duration
 
 	stopping chan struct{}
 	stop     sync.Once
@@ -28,9 +30,9 @@ var (
 	_ campaignv1.CampaignServiceServer = (*Service)(nil)
 )
 
-// New returns the service.
-func New(store campaign.Store, resolver *resolve.Resolver) *Service {
-	return &Service{store: store, resolver: resolver, stopping: make(chan struct{})}
+// New returns the service. slow is how long the reader of a member stream may leave a message untaken before it is cut.
+func New(store campaign.Store, resolver *resolve.Resolver, slow time.Duration) *Service {
+	return &Service{store: store, resolver: resolver, slow: slow, stopping: make(chan struct{})}
 }
 
 // Register adds both services.

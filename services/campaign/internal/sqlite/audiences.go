@@ -7,13 +7,14 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/narrowcast/narrowcast/pkg/sqldb"
 	"github.com/narrowcast/narrowcast/services/campaign"
 )
 
 const selectAudience = `select a.name, a.uid, a.display_name, a.description, a.owner, a.version, a.etag, a.create_time, a.update_time, v.spec
 from audiences a join audience_versions v on v.audience_uid = a.uid and v.version = a.version `
 
-func scanAudience(row scanner) (campaign.Audience, error) {
+func scanAudience(row sqldb.Scanner) (campaign.Audience, error) {
 	var a campaign.Audience
 	var created, updated int64
 	var spec string
@@ -43,7 +44,7 @@ func (s *Store) CreateAudience(ctx context.Context, a campaign.Audience) (campai
 	if err != nil {
 		return campaign.Audience{}, err
 	}
-	a.Version, a.Etag, a.CreateTime = 1, newEtag(), s.moment()
+	a.Version, a.Etag, a.CreateTime = 1, sqldb.NewEtag(), s.moment()
 	a.UpdateTime = a.CreateTime
 	err = s.tx(ctx, "create audience", func(tx *sql.Tx) error {
 		done, err := tx.ExecContext(ctx, `insert into audiences (name, uid, display_name, description, owner, version, etag, create_time, update_time)
@@ -103,7 +104,7 @@ func (s *Store) Audiences(ctx context.Context, after string, limit int) (list []
 		if err != nil {
 			return err
 		}
-		list, err = collect(rows, scanAudience)
+		list, err = sqldb.Collect(rows, scanAudience)
 		return err
 	})
 	return list, err
@@ -126,7 +127,7 @@ func (s *Store) UpdateAudience(ctx context.Context, a campaign.Audience) (campai
 		}
 		now = was
 		now.DisplayName, now.Description, now.Owner, now.Spec = a.DisplayName, a.Description, a.Owner, a.Spec
-		now.Etag, now.UpdateTime = newEtag(), s.moment()
+		now.Etag, now.UpdateTime = sqldb.NewEtag(), s.moment()
 		if !was.Spec.Equal(a.Spec) {
 			now.Version++
 			if err := addVersion(ctx, tx, now, spec); err != nil {

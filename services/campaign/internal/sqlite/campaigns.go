@@ -6,13 +6,14 @@ import (
 	"errors"
 	"time"
 
+	"github.com/narrowcast/narrowcast/pkg/sqldb"
 	"github.com/narrowcast/narrowcast/services/campaign"
 )
 
 const selectCampaign = `select name, uid, display_name, objective, value_proposition, audience, channel, budget_currency, budget_cents,
 start_day, end_day, state, etag, create_time, update_time from campaigns `
 
-func scanCampaign(row scanner) (campaign.Campaign, error) {
+func scanCampaign(row sqldb.Scanner) (campaign.Campaign, error) {
 	var c campaign.Campaign
 	var created, updated int64
 	var currency sql.NullString
@@ -58,7 +59,7 @@ func needAudience(ctx context.Context, tx *sql.Tx, name string) error {
 
 // CreateCampaign stores a new campaign.
 func (s *Store) CreateCampaign(ctx context.Context, c campaign.Campaign) (campaign.Campaign, error) {
-	c.Etag, c.CreateTime = newEtag(), s.moment()
+	c.Etag, c.CreateTime = sqldb.NewEtag(), s.moment()
 	c.UpdateTime = c.CreateTime
 	err := s.tx(ctx, "create campaign", func(tx *sql.Tx) error {
 		if err := needAudience(ctx, tx, c.Audience); err != nil {
@@ -97,7 +98,7 @@ func (s *Store) Campaigns(ctx context.Context, after string, limit int) (list []
 		if err != nil {
 			return err
 		}
-		list, err = collect(rows, scanCampaign)
+		list, err = sqldb.Collect(rows, scanCampaign)
 		return err
 	})
 	return list, err
@@ -117,7 +118,7 @@ func (s *Store) UpdateCampaign(ctx context.Context, c campaign.Campaign) (campai
 			return err
 		}
 		c.UID, c.CreateTime = was.UID, was.CreateTime
-		c.Etag, c.UpdateTime = newEtag(), s.moment()
+		c.Etag, c.UpdateTime = sqldb.NewEtag(), s.moment()
 		_, err = tx.ExecContext(ctx, `update campaigns set display_name = $2, objective = $3, value_proposition = $4, audience = $5, channel = $6,
 budget_currency = $7, budget_cents = $8, start_day = $9, end_day = $10, state = $11, etag = $12, update_time = $13 where name = $1`, columns(c)...)
 		return err

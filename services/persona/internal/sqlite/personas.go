@@ -8,13 +8,14 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/narrowcast/narrowcast/pkg/sqldb"
 	"github.com/narrowcast/narrowcast/services/persona"
 )
 
 const selectPersona = `select name, uid, display_name, kind, headline, narrative, goals, frustrations, source_segment, rule, segment, evidence,
 etag, create_time, update_time from personas `
 
-func scanPersona(row scanner) (persona.Persona, error) {
+func scanPersona(row sqldb.Scanner) (persona.Persona, error) {
 	var p persona.Persona
 	var created, updated int64
 	var goals, frustrations string
@@ -68,7 +69,7 @@ func (s *Store) Create(ctx context.Context, p persona.Persona) (persona.Persona,
 	if err := errors.Join(err1, err2, err3); err != nil {
 		return persona.Persona{}, fmt.Errorf("make stored form of %s: %w", p.Name, err)
 	}
-	p.Etag, p.CreateTime = newEtag(), s.moment()
+	p.Etag, p.CreateTime = sqldb.NewEtag(), s.moment()
 	p.UpdateTime = p.CreateTime
 	err := s.tx(ctx, "create persona", func(tx *sql.Tx) error {
 		done, err := tx.ExecContext(ctx, `insert into personas (name, uid, display_name, kind, headline, narrative, goals, frustrations, source_segment, rule,
@@ -105,7 +106,7 @@ func (s *Store) List(ctx context.Context, after string, limit int) (list []perso
 		if err != nil {
 			return err
 		}
-		list, err = collect(rows, scanPersona)
+		list, err = sqldb.Collect(rows, scanPersona)
 		return err
 	})
 	return list, err
@@ -130,7 +131,7 @@ func (s *Store) Update(ctx context.Context, p persona.Persona) (persona.Persona,
 		now = was
 		now.DisplayName, now.Kind, now.Headline, now.Narrative = p.DisplayName, p.Kind, p.Headline, p.Narrative
 		now.Goals, now.Frustrations, now.Rule = p.Goals, p.Frustrations, p.Rule
-		now.Etag, now.UpdateTime = newEtag(), s.moment()
+		now.Etag, now.UpdateTime = sqldb.NewEtag(), s.moment()
 		_, err = tx.ExecContext(ctx, `update personas set display_name = $2, kind = $3, headline = $4, narrative = $5, goals = $6, frustrations = $7,
 rule = $8, etag = $9, update_time = $10 where name = $1`,
 			now.Name, now.DisplayName, now.Kind, now.Headline, now.Narrative, goals, frustrations, now.Rule, now.Etag, now.UpdateTime.UnixMicro())

@@ -2,12 +2,9 @@ package sqlite
 
 import (
 	"context"
-	"crypto/rand"
 	"database/sql"
 	"embed"
-	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"time"
 
@@ -28,16 +25,9 @@ var _ persona.Store = (*Store)(nil)
 
 // Open opens or creates the file and brings its schema up to date.
 func Open(ctx context.Context, cfg sqldb.Config, now func() time.Time, log *slog.Logger) (*Store, error) {
-	db, err := sqldb.OpenSQLite(ctx, cfg)
+	db, err := sqldb.OpenMigrated(ctx, cfg, migrations, log)
 	if err != nil {
 		return nil, fmt.Errorf("open persona store: %w", err)
-	}
-	files, err := fs.Sub(migrations, "migrations")
-	if err == nil {
-		err = db.Migrate(ctx, files, log)
-	}
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open persona store: %w", err), db.Close())
 	}
 	return &Store{db: db, now: now}, nil
 }
@@ -64,22 +54,3 @@ func (s *Store) readTx(ctx context.Context, what string, fn func(tx *sql.Tx) err
 
 // moment is now as it is stored: in microseconds, so that what a write returns is what a read returns.
 func (s *Store) moment() time.Time { return s.now().UTC().Truncate(time.Microsecond) }
-
-// newEtag returns an etag that no state of any resource ever had: a counter would begin anew with a resource of the same name.
-func newEtag() string { return `"` + rand.Text()[:20] + `"` }
-
-// scanner is a row or the current one of many.
-type scanner interface{ Scan(dest ...any) error }
-
-// collect reads all rows of a query.
-func collect[T any](rows *sql.Rows, scan func(scanner) (T, error)) (list []T, err error) {
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	for rows.Next() {
-		one, err := scan(rows)
-		if err != nil {
-			return nil, err
-		}
-		list = append(list, one)
-	}
-	return list, rows.Err()
-}

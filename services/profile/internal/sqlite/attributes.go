@@ -8,14 +8,13 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/narrowcast/narrowcast/pkg/sqldb"
 	"github.com/narrowcast/narrowcast/services/profile"
 )
 
 const attributeQuery = `select id, type, description, allowed, scale, sensitive, declared, revision, create_time, update_time from attributes`
 
-type scanner interface{ Scan(to ...any) error }
-
-func scanAttribute(row scanner, also ...any) (*profile.Attribute, error) {
+func scanAttribute(row sqldb.Scanner, also ...any) (*profile.Attribute, error) {
 	var a profile.Attribute
 	var allowed string
 	var created, updated int64

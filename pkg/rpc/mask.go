@@ -10,9 +10,10 @@ import (
 	"github.com/narrowcast/narrowcast/pkg/fault"
 )
 
-// fields returns which of the fields that can change an update changes (AIP-134, AIP-161): those that the mask names, those that are
-// set in the message where there is no mask, all for "*". A path that is not one of them is UNKNOWN_FIELD.
-func fields(mask *fieldmaskpb.FieldMask, m proto.Message, can ...string) (map[string]bool, error) {
+// MaskedFields returns which of the fields that can change an update changes (AIP-134, AIP-161): those that the mask names, those that are
+// set in the message where there is no mask, all for "*". A path that is not one of them is
+// an Invalid fault of reason UNKNOWN_FIELD.
+func MaskedFields(mask *fieldmaskpb.FieldMask, m proto.Message, can ...string) (map[string]bool, error) {
 	change := make(map[string]bool, len(can))
 	paths := mask.GetPaths()
 	if len(paths) == 0 {
