@@ -161,12 +161,23 @@ func (p *Profile) canonicalIdentifiers(v *fault.Violations) {
 			v.Add(at, ReasonDuplicateIdentifier, "the identifier is there already; give it once")
 		}
 	}
+	p.sortIdentifiers()
+}
+
+func (p *Profile) sortIdentifiers() {
 	slices.SortFunc(p.Identifiers, func(a, b Identifier) int {
 		return cmp.Or(cmp.Compare(place(IdentifierKinds, a.Kind), place(IdentifierKinds, b.Kind)), strings.Compare(a.Source, b.Source), strings.Compare(a.Value, b.Value))
 	})
 	if len(p.Identifiers) == 0 {
 		p.Identifiers = nil
 	}
+}
+
+// NormalizeIdentifiers brings what was stored by programs that knew no normal forms into them, as far as it has one, and drops what
+// then is there twice.
+func (p *Profile) NormalizeIdentifiers() {
+	p.sortIdentifiers()
+	p.Identifiers = slices.Compact(p.Identifiers)
 }
 
 func badIdentifier(text string) bool {

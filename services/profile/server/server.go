@@ -16,7 +16,7 @@ import (
 
 	"github.com/narrowcast/narrowcast/services/profile"
 	"github.com/narrowcast/narrowcast/services/profile/internal/rpc"
-	"github.com/narrowcast/narrowcast/services/profile/internal/sqlite"
+	"github.com/narrowcast/narrowcast/services/profile/internal/sqlstore"
 )
 
 // Config of the profile service.
@@ -90,7 +90,7 @@ func New(ctx context.Context, cfg Config, deps Deps) (*Server, error) {
 	if deps.Now == nil {
 		deps.Now = time.Now
 	}
-	store, err := sqlite.Open(ctx, sqlite.Config{
+	store, err := sqlstore.Open(ctx, sqlstore.Config{
 		Path: cfg.Path, Logger: deps.Logger, TracerProvider: deps.TracerProvider, MeterProvider: deps.MeterProvider, Now: deps.Now,
 		GroupDelay: cfg.GroupDelay, GroupChanges: cfg.GroupChanges,
 	})

@@ -102,7 +102,7 @@ func following(t *testing.T, e *env) {
 	for last := false; !last; {
 		last = finished
 		changed := e.Changed()
-		page, err := e.Changes(ctx, after, 1+r.IntN(30), 1<<20)
+		page, err := e.Changes(ctx, after, profile.PageOptions{Limit: 1 + r.IntN(30), Bytes: 1 << 20})
 		must(t, err)
 		ascending(t, page.Changes, after)
 		for _, c := range page.Changes {
@@ -278,7 +278,7 @@ func cancelled(t *testing.T, e *env) {
 		"get":    func() error { _, err := e.Get(ctx, uid(1)); return err },
 		"head":   func() error { _, err := e.Head(ctx); return err },
 		"import": func() error { _, _, _, err := e.Import(ctx, "i", 0, []profile.Row{{Profile: person(1)}}); return err },
-		"watch":  func() error { _, err := e.Changes(ctx, 0, 1, 1); return err },
+		"watch":  func() error { _, err := e.Changes(ctx, 0, profile.PageOptions{Limit: 1, Bytes: 1}); return err },
 	} {
 		if err := call(); !errors.Is(err, context.Canceled) {
 			t.Errorf("%s: %v, want the context's error", name, err)

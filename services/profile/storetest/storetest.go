@@ -141,7 +141,7 @@ func (e *env) changesAfter(t testing.TB, after int64, limit, bytes int) []profil
 	t.Helper()
 	var all []profile.Change
 	for {
-		page, err := e.Changes(t.Context(), after, limit, bytes)
+		page, err := e.Changes(t.Context(), after, profile.PageOptions{Limit: limit, Bytes: bytes})
 		must(t, err)
 		if len(page.Changes) > limit {
 			t.Fatalf("a page holds %d changes, want at most %d", len(page.Changes), limit)

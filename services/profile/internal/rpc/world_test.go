@@ -20,7 +20,7 @@ import (
 	"github.com/narrowcast/narrowcast/pkg/testkit"
 	"github.com/narrowcast/narrowcast/services/profile"
 	"github.com/narrowcast/narrowcast/services/profile/internal/rpc"
-	"github.com/narrowcast/narrowcast/services/profile/internal/sqlite"
+	"github.com/narrowcast/narrowcast/services/profile/internal/sqlstore"
 )
 
 // world is a profile service behind the server's interceptors, with clients.
@@ -75,7 +75,7 @@ func networked(t *testing.T, opts rpc.Options) *world {
 func newWorld(t testing.TB, opts rpc.Options, r grpc.ServiceRegistrar, conn grpc.ClientConnInterface) *world {
 	t.Helper()
 	if opts.Store == nil {
-		store, err := sqlite.Open(t.Context(), sqlite.Config{Path: filepath.Join(t.TempDir(), "profile.db"), Logger: testkit.Logger(t), Now: time.Now})
+		store, err := sqlstore.Open(t.Context(), sqlstore.Config{Path: filepath.Join(t.TempDir(), "profile.db"), Logger: testkit.Logger(t), Now: time.Now})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,4 +1,4 @@
-package sqlite
+package sqlstore
 
 import (
 	"context"
@@ -16,19 +16,23 @@ import (
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
 
-	"github.com/narrowcast/narrowcast/pkg/audience"
+	"github.com/narrowcast/narrowcast/pkg/keyring"
 	"github.com/narrowcast/narrowcast/pkg/sqldb"
 	"github.com/narrowcast/narrowcast/services/profile"
-	"github.com/narrowcast/narrowcast/services/profile/internal/record"
 )
 
-//go:embed migrations/*.sql
+//go:embed migrations/*/*.sql
 var migrations embed.FS
 
-// Config says how to open a store; Path, Logger and Now are needed.
+// Keys gives the ring that is current. Each piece of work takes it once; it may be another one the next time.
+type Keys interface{ Ring() *keyring.Ring }
+
+// Config says how to open a store; Path, Keys, Logger and Now are needed.
 type Config struct {
 	// Path of the file, made if it is not there; its folder must be.
-	Path           string
+	Path string
+	// Keys seal names and identifiers, and hash the identifiers for look-ups.
+	Keys           Keys
 	Logger         *slog.Logger
 	TracerProvider trace.TracerProvider
 	MeterProvider  metric.MeterProvider
@@ -74,13 +78,13 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	}
 	s := &Store{db: db, cfg: cfg, uids: profile.NewUIDs(cfg.Now, rand.Reader), changed: make(chan struct{})}
 	if err := s.prepare(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("open profile store: %w", s.translate(err)), db.Close())
+		return nil, errors.Join(fmt.Errorf("open profile store: %w", s.db.Classify(err)), db.Close())
 	}
 	return s, nil
 }
 
 func (s *Store) prepare(ctx context.Context) error {
-	files, err := fs.Sub(migrations, "migrations")
+	files, err := fs.Sub(migrations, "migrations/"+string(s.db.Dialect))
 	if err != nil {
 		return err
 	}
@@ -89,6 +93,12 @@ func (s *Store) prepare(ctx context.Context) error {
 	}
 	if err := s.db.Tx(ctx, s.found); err != nil {
 		return fmt.Errorf("found store: %w", err)
+	}
+	if err := s.convert(ctx); err != nil {
+		return fmt.Errorf("convert store: %w", err)
+	}
+	if err := s.checkKeys(ctx); err != nil {
+		return err
 	}
 	if err := s.stmt.prepare(ctx, s.db); err != nil {
 		return err
@@ -134,102 +144,3 @@ func (s *Store) Close() error {
 	defer cancel()
 	return errors.Join(s.group.Close(ctx), s.db.Close())
 }
-
-// Get returns one profile.
-func (s *Store) Get(ctx context.Context, uid audience.UID) (*profile.Profile, error) {
-	found, err := s.BatchGet(ctx, []audience.UID{uid})
-	if err != nil {
-		return nil, err
-	}
-	if found[0] == nil {
-		return nil, profile.NotFound(nameOf(uid))
-	}
-	return found[0], nil
-}
-
-// BatchGet returns the profiles in the order of uids, nil where there is none.
-func (s *Store) BatchGet(ctx context.Context, uids []audience.UID) ([]*profile.Profile, error) {
-	byUID := make(map[audience.UID]*profile.Profile, len(uids))
-	err := s.db.ReadTx(ctx, func(tx *sql.Tx) error {
-		return inChunks(uids, func(chunk []any, size int) error {
-			rows, err := within(ctx, tx, s.stmt.readProfiles[size]).QueryContext(ctx, chunk...)
-			return eachProfile(rows, err, func(p *profile.Profile) { byUID[p.UID] = p })
-		})
-	})
-	if err != nil {
-		return nil, s.translate(fmt.Errorf("read profiles: %w", err))
-	}
-	out := make([]*profile.Profile, len(uids))
-	for i, uid := range uids {
-		if p := byUID[uid]; p != nil {
-			out[i] = p
-			byUID[uid] = p.Clone() // asked for twice: two profiles that share nothing
-		}
-	}
-	return out, nil
-}
-
-// List returns profiles by uid.
-func (s *Store) List(ctx context.Context, after audience.UID, limit int) ([]*profile.Profile, error) {
-	out := make([]*profile.Profile, 0, min(limit, 1000))
-	rows, err := s.stmt.list.QueryContext(ctx, after[:], limit)
-	if err := eachProfile(rows, err, func(p *profile.Profile) { out = append(out, p) }); err != nil {
-		return nil, s.translate(fmt.Errorf("list profiles: %w", err))
-	}
-	return out, nil
-}
-
-// eachProfile reads rows of uid, revision, create_time, update_time, body.
-func eachProfile(rows *sql.Rows, err error, fn func(*profile.Profile)) error {
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var uid, body sql.RawBytes
-		var revision, created, updated int64
-		if err := rows.Scan(&uid, &revision, &created, &updated, &body); err != nil {
-			return err
-		}
-		p, err := decode(uid, revision, created, updated, body)
-		if err != nil {
-			return err
-		}
-		fn(p)
-	}
-	return rows.Err()
-}
-
-func decode(uid []byte, revision, created, updated int64, body []byte) (*profile.Profile, error) {
-	p := &profile.Profile{Revision: revision, CreateTime: time.UnixMicro(created).UTC(), UpdateTime: time.UnixMicro(updated).UTC()}
-	copy(p.UID[:], uid)
-	if err := record.Decode(body, p); err != nil {
-		return nil, fmt.Errorf("decode %s: %w", nameOf(p.UID), err)
-	}
-	return p, nil
-}
-
-// Head returns the newest committed position.
-func (s *Store) Head(ctx context.Context) (profile.Head, error) {
-	h, err := scanHead(s.stmt.head.QueryRowContext(ctx))
-	if err != nil {
-		return profile.Head{}, s.translate(fmt.Errorf("read head: %w", err))
-	}
-	return h, nil
-}
-
-const headQuery = "select store, incarnation, revision, mark from store where id = 1"
-
-func scanHead(row *sql.Row) (h profile.Head, err error) {
-	err = row.Scan(&h.Store, &h.Incarnation, &h.Revision, &h.Mark)
-	return h, err
-}
-
-// Changed returns a channel that the next commit closes.
-func (s *Store) Changed() <-chan struct{} {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.changed
-}
-
-func nameOf(uid audience.UID) string { return profile.Name(uid) }

@@ -1,4 +1,4 @@
-package sqlite
+package sqlstore
 
 import (
 	"context"
@@ -35,10 +35,15 @@ func (d *draft) attribute(ctx context.Context, id string) (*profile.Attribute, e
 		return a, nil
 	}
 	a, err := scanAttribute(d.b.tx.QueryRowContext(ctx, attributeQuery+" where id = $1", id))
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil, nil
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		a = nil
+	case err != nil:
+		return nil, err
+	default:
+		d.b.dbAttributes[id] = a.Revision
 	}
-	return a, err
+	return a, nil
 }
 
 func (d *draft) declare(a *profile.Attribute) {
@@ -135,4 +140,44 @@ func (s *Store) Schema(ctx context.Context) (profile.Schema, error) {
 		return nil, s.translate(fmt.Errorf("read schema: %w", err))
 	}
 	return schema, nil
+}
+
+// writeAttributes writes the changes of declarations, every one of which is kept for watchers.
+func (b *batch) writeAttributes(ctx context.Context) error {
+	for _, o := range b.ops {
+		a := o.attribute
+		if a == nil {
+			continue
+		}
+		allowed, err := json.Marshal(a.Allowed)
+		if err != nil {
+			return err
+		}
+		if _, err := b.tx.ExecContext(ctx, `insert into attributes (id, type, description, allowed, scale, sensitive, declared, revision, create_time, update_time)
+			values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+			on conflict (id) do update set description = excluded.description, allowed = excluded.allowed, sensitive = excluded.sensitive,
+			revision = excluded.revision, update_time = excluded.update_time`,
+			a.ID, int64(a.Type), a.Description, string(allowed), int64(a.Scale), a.Sensitive, a.Declared, a.Revision, a.CreateTime.UnixMicro(), a.UpdateTime.UnixMicro()); err != nil {
+			return err
+		}
+		if _, err := b.tx.ExecContext(ctx, "insert into attribute_changes (revision, id) values ($1, $2)", a.Revision, a.ID); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// verifyAttributes looks whether the declarations that the group changes are as it read them. The head is locked.
+func (b *batch) verifyAttributes(ctx context.Context) error {
+	for id := range b.attributes {
+		var revision int64
+		err := b.tx.QueryRowContext(ctx, "select revision from attributes where id = $1", id).Scan(&revision)
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return err
+		}
+		if revision != b.dbAttributes[id] {
+			return b.s.retryGroup(errStale)
+		}
+	}
+	return nil
 }

@@ -1,4 +1,4 @@
-package sqlite
+package sqlstore
 
 import (
 	"context"
@@ -23,3 +23,6 @@ func (s *Store) translate(err error) error {
 	}
 	return err
 }
+
+// retryGroup marks an error as one after which the group is to be applied again.
+func (s *Store) retryGroup(err error) error { return err }

@@ -1,4 +1,4 @@
-package sqlite_test
+package sqlstore_test
 
 import (
 	"fmt"
@@ -10,11 +10,11 @@ import (
 	"github.com/narrowcast/narrowcast/pkg/fault"
 	"github.com/narrowcast/narrowcast/pkg/testkit"
 	"github.com/narrowcast/narrowcast/services/profile"
-	"github.com/narrowcast/narrowcast/services/profile/internal/sqlite"
+	"github.com/narrowcast/narrowcast/services/profile/internal/sqlstore"
 	"github.com/narrowcast/narrowcast/services/profile/storetest"
 )
 
-func open(t testing.TB, cfg sqlite.Config) *sqlite.Store {
+func open(t testing.TB, cfg sqlstore.Config) *sqlstore.Store {
 	t.Helper()
 	if cfg.Path == "" {
 		cfg.Path = filepath.Join(t.TempDir(), "profile.db")
@@ -22,8 +22,11 @@ func open(t testing.TB, cfg sqlite.Config) *sqlite.Store {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
+	if cfg.Keys == nil {
+		cfg.Keys = newKeys(t)
+	}
 	cfg.Logger = testkit.Logger(t)
-	s, err := sqlite.Open(t.Context(), cfg)
+	s, err := sqlstore.Open(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,7 +39,7 @@ func open(t testing.TB, cfg sqlite.Config) *sqlite.Store {
 }
 
 func TestConformance(t *testing.T) {
-	storetest.Run(t, func(t testing.TB, now func() time.Time) profile.Store { return open(t, sqlite.Config{Now: now}) })
+	storetest.Run(t, func(t testing.TB, now func() time.Time) profile.Store { return open(t, sqlstore.Config{Now: now}) })
 }
 
 func person(n int) *profile.Profile {
@@ -45,7 +48,7 @@ func person(n int) *profile.Profile {
 
 func TestAStoreOpenedAgainIsTheSame(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "profile.db")
-	s := open(t, sqlite.Config{Path: path})
+	s := open(t, sqlstore.Config{Path: path})
 	made, _, err := s.Create(t.Context(), person(1), "request")
 	if err != nil {
 		t.Fatal(err)
@@ -62,7 +65,7 @@ func TestAStoreOpenedAgainIsTheSame(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	s = open(t, sqlite.Config{Path: path})
+	s = open(t, sqlstore.Config{Path: path})
 	if head, err := s.Head(t.Context()); err != nil || head.Store != before.Store || head.Incarnation != before.Incarnation || head.Revision != 3 {
 		t.Errorf("the head was %+v and is %+v (%v)", before, head, err)
 	}
@@ -78,7 +81,7 @@ func TestAStoreOpenedAgainIsTheSame(t *testing.T) {
 }
 
 func TestMarksAreGivenUpAndOldPositionsRefused(t *testing.T) {
-	s := open(t, sqlite.Config{MarksKept: 10})
+	s := open(t, sqlstore.Config{MarksKept: 10})
 	head, err := s.Head(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -111,8 +114,8 @@ func TestMarksAreGivenUpAndOldPositionsRefused(t *testing.T) {
 
 func TestANewerStoreIsRefused(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "profile.db")
-	sqlite.MakeNewer(t, open(t, sqlite.Config{Path: path}))
-	_, err := sqlite.Open(t.Context(), sqlite.Config{Path: path, Logger: testkit.Logger(t), Now: time.Now})
+	sqlstore.MakeNewer(t, open(t, sqlstore.Config{Path: path}))
+	_, err := sqlstore.Open(t.Context(), sqlstore.Config{Path: path, Logger: testkit.Logger(t), Now: time.Now})
 	if f := fault.As(err); f == nil || f.Kind != fault.Precondition || f.Reason != profile.ReasonSchemaNewer {
 		t.Errorf("opening a newer store: %v", err)
 	}
@@ -126,7 +129,7 @@ func BenchmarkImport(b *testing.B) {
 			kind = "known"
 		}
 		b.Run(fmt.Sprintf("rows=%d/people=%s", c.rows, kind), func(b *testing.B) {
-			s := open(b, sqlite.Config{})
+			s := open(b, sqlstore.Config{})
 			n := 0
 			var through int64
 			for b.Loop() {

@@ -8,4 +8,4 @@
 // when its row is written.
 //
 // Only the profile service's door opens it.
-package sqlite
+package sqlstore

@@ -1,4 +1,4 @@
-package sqlite
+package sqlstore
 
 import (
 	"bytes"
@@ -15,17 +15,18 @@ import (
 
 // Changes returns what changed after a revision. The three kinds of changes are read as of one moment, each by its own index
 // on the revision; where one was cut short, so are the others, at the same revision.
-func (s *Store) Changes(ctx context.Context, after int64, limit, maxBytes int) (profile.Page, error) {
+func (s *Store) Changes(ctx context.Context, after int64, want profile.PageOptions) (profile.Page, error) {
+	read := reader{s: s, ring: s.cfg.Keys.Ring()}
 	var page profile.Page
 	err := s.db.ReadTx(ctx, func(tx *sql.Tx) (err error) {
 		page = profile.Page{}
-		if page.Head, err = scanHead(tx.QueryRowContext(ctx, headQuery)); err != nil {
+		if page.Head, err = readHead(ctx, tx, s.stmt.head); err != nil {
 			return err
 		}
 		if page.Head.Revision <= after {
 			return nil
 		}
-		r := changeReader{page: &page, through: page.Head.Revision, limit: limit, bytes: maxBytes}
+		r := changeReader{page: &page, through: page.Head.Revision, limit: want.Limit, bytes: want.Bytes, reader: read, plain: want.WithoutContact}
 		return r.read(ctx, tx, after)
 	})
 	if err != nil {
@@ -36,6 +37,8 @@ func (s *Store) Changes(ctx context.Context, after int64, limit, maxBytes int) (
 
 // changeReader collects changes up to a revision that it lowers whenever a list is cut short.
 type changeReader struct {
+	reader
+	plain   bool // without contacts
 	page    *profile.Page
 	through int64
 	limit   int
@@ -49,7 +52,11 @@ func (r *changeReader) read(ctx context.Context, tx *sql.Tx, after int64) error 
 	if err := r.list(ctx, tx, tombstoneChanges, after, r.tombstone); err != nil {
 		return err
 	}
-	if err := r.list(ctx, tx, profileChanges, after, r.profile); err != nil {
+	profiles := profileChanges
+	if r.plain {
+		profiles = plainChanges
+	}
+	if err := r.list(ctx, tx, profiles, after, r.change); err != nil {
 		return err
 	}
 	p := r.page
@@ -65,13 +72,14 @@ func (r *changeReader) read(ctx context.Context, tx *sql.Tx, after int64) error 
 const (
 	attributeChanges = `select c.revision, a.id, a.type, a.description, a.allowed, a.scale, a.sensitive, a.declared, a.revision, a.create_time, a.update_time
 		from attribute_changes c join attributes a on a.id = c.id where c.revision > $1 and c.revision <= $2 order by c.revision limit $3`
-	tombstoneChanges = "select revision, uid from tombstones where revision > $1 and revision <= $2 order by revision limit $3"
-	profileChanges   = `select uid, revision, create_time, update_time, body from profiles where revision > $1 and revision <= $2 order by revision limit $3`
+	tombstoneChanges = "select revision, {uid} from tombstones where revision > $1 and revision <= $2 order by revision limit $3"
+	profileChanges   = "select {uid}, revision, create_time, update_time, body, contact, contact_key from profiles where revision > $1 and revision <= $2 order by revision limit $3"
+	plainChanges     = "select {uid}, revision, create_time, update_time, body, null, 0 from profiles where revision > $1 and revision <= $2 order by revision limit $3"
 )
 
 // list reads one kind. Where as many came as were asked for, or the bytes are used up, there may be more behind the last one.
 func (r *changeReader) list(ctx context.Context, tx *sql.Tx, query string, after int64, scan func(*sql.Rows) (profile.Change, int, error)) error {
-	rows, err := tx.QueryContext(ctx, query, after, r.through, r.limit)
+	rows, err := tx.QueryContext(ctx, r.s.text(query), after, r.through, r.limit)
 	if err != nil {
 		return err
 	}
@@ -119,14 +127,12 @@ func (r *changeReader) tombstone(rows *sql.Rows) (profile.Change, int, error) {
 	return c, len(uid), nil
 }
 
-func (r *changeReader) profile(rows *sql.Rows) (profile.Change, int, error) {
-	var uid, body sql.RawBytes
-	var revision, created, updated int64
-	if err := rows.Scan(&uid, &revision, &created, &updated, &body); err != nil {
+func (r *changeReader) change(rows *sql.Rows) (profile.Change, int, error) {
+	p, size, err := r.profile(rows)
+	if err != nil {
 		return profile.Change{}, 0, err
 	}
-	p, err := decode(uid, revision, created, updated, body)
-	return profile.Change{Revision: revision, Profile: p}, len(body), err
+	return profile.Change{Revision: p.Revision, Profile: p}, size, nil
 }
 
 // Mark returns the mark by which a revision is known.
