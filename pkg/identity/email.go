@@ -81,8 +81,12 @@ func isDotAtom(local string) bool {
 func asciiDomain(domain string) (string, bool) {
 	ascii := strings.ToLower(domain)
 	if needsIDNA(ascii) {
-		var err error
-		if ascii, err = domains.ToASCII(domain); err != nil {
+		// The result must pass too: a few symbols are mapped to letters that the rules for right-to-left names then refuse.
+		once, err := domains.ToASCII(domain)
+		if err != nil {
+			return "", false
+		}
+		if ascii, err = domains.ToASCII(once); err != nil || ascii != once {
 			return "", false
 		}
 	}

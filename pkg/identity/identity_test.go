@@ -111,3 +111,31 @@ func TestLimits(t *testing.T) {
 		t.Error("the defaults changed")
 	}
 }
+
+// Case, normal forms and IDNA have exceptions that sit at single characters, so each character has its turn.
+func TestNormalFormsStayForEachCharacter(t *testing.T) {
+	last := rune(0x1ffff) // what follows is ideographs, tags and private use
+	if testing.Short() {
+		last = 0x2fff
+	}
+	accepted := map[string]int{}
+	for r := rune(0); r <= last; r++ {
+		for kind, value := range map[string]string{
+			identity.ExternalID: "a" + string(r) + "\u0301",
+			identity.Email:      "J" + string(r) + "\u030c@a" + string(r) + "b.de",
+			identity.Phone:      "+1650555121" + string(r),
+		} {
+			normal, err := identity.Normalize(kind, value, identity.Options{})
+			if err != nil {
+				continue
+			}
+			accepted[kind]++
+			if again, err := identity.Normalize(kind, normal, identity.Options{}); err != nil || again != normal {
+				t.Errorf("%s %+q became %+q, and that %+q, %v", kind, value, normal, again, err)
+			}
+		}
+	}
+	if accepted[identity.ExternalID] < 10_000 || accepted[identity.Email] < 1_000 || accepted[identity.Phone] < 20 {
+		t.Errorf("too few were accepted to tell: %v", accepted)
+	}
+}

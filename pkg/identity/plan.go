@@ -33,7 +33,9 @@ type numberType struct {
 }
 
 // prefixed reports whether the national number begins with what may be dialled in front of one, so that it may be another in fact.
-func (p *plan) prefixed(national string) bool { return p.prefix != nil && p.prefix.MatchString(national) }
+func (p *plan) prefixed(national string) bool {
+	return p.prefix != nil && p.prefix.MatchString(national)
+}
 
 // has reports whether there can be such a national number, as the library's IsValidNumber does: the country is the first whose
 // beginning it has, or of whose types it is, and it is of a type of that country.
