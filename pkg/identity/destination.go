@@ -164,7 +164,7 @@ func For(d Destination, kind, value string, o Options) (string, error) {
 // plain returns what the destination would have hashed: an e-mail address or phone number in its normal form.
 func (p profile) plain(kind, value string, o Options) (string, error) {
 	if kind == Phone {
-		text, err := normalPhone(value, o.Region)
+		text, err := normalPhone(value, o)
 		switch {
 		case err != nil:
 			return "", err

@@ -56,6 +56,9 @@ type Options struct {
 	// Region is the country that a phone number without country code, or a postal code, belongs to: an ISO 3166-1 alpha-2
 	// code. Empty means that nobody knows.
 	Region string
+	// Possible takes phone numbers that are written as their country's are, of whatever range. Otherwise a number must be of a range
+	// that was given out when the numbering plans were read: those kept for fiction never are, and new ones not yet.
+	Possible bool
 }
 
 // Longest identifiers, in characters of an opaque one and in bytes behind the base64 of a UID2. The shortest raw UID2 is a
@@ -85,8 +88,8 @@ func invalid(message string) *fault.Error { return fault.InvalidField(ReasonInva
 //   - external_id: Unicode form NFC without surrounding spaces; case counts.
 //   - email: in lower case, without surrounding spaces, in NFC, the domain in its ASCII form (IDNA). Dots and tags in the local
 //     part stay. A space inside is refused, not removed: the address it would leave may be another person's.
-//   - phone: E.164 with the plus sign, if the number is possible in its country. The option Region is the country of a number
-//     without country code. Numbers with an extension are refused, for they are a switchboard's and not a person's.
+//   - phone: E.164 with the plus sign, if the number is of its country's plan; see the option Possible. The option Region is the
+//     country of a number without country code. Numbers with an extension are refused, for they are a switchboard's and not a person's.
 //   - mobile_ad_id: a UUID in lower case with hyphens.
 //   - cookie, device_id: without surrounding spaces; case counts.
 //   - uid2: without surrounding spaces, base64 in either alphabet; case counts.
@@ -97,7 +100,7 @@ func Normalize(kind, value string, o Options) (string, error) {
 	case Email:
 		return normalEmail(value)
 	case Phone:
-		return normalPhone(value, o.Region)
+		return normalPhone(value, o)
 	case MobileAdID:
 		return normalMobileAdID(value)
 	case ExternalID:

@@ -22,13 +22,13 @@ var (
 )
 
 // normalPhone returns the number in E.164 with the plus sign.
-func normalPhone(value, region string) (string, error) {
+func normalPhone(value string, o Options) (string, error) {
 	text, err := clean(value)
 	if err != nil {
 		return "", err
 	}
 	if isE164(text, minE164) {
-		return e164(text)
+		return e164(text, o.Possible)
 	}
 	plus := false
 	for i, r := range text {
@@ -40,7 +40,7 @@ func normalPhone(value, region string) (string, error) {
 			return "", errPhoneChars
 		}
 	}
-	region = strings.ToUpper(region)
+	region := strings.ToUpper(o.Region)
 	switch {
 	case plus:
 		region = ""
@@ -49,7 +49,7 @@ func normalPhone(value, region string) (string, error) {
 	case phonenumbers.GetCountryCodeForRegion(region) == 0:
 		return "", errPhoneRegion
 	}
-	return parsePhone(text, region)
+	return parsePhone(text, region, o.Possible)
 }
 
 // isE164 reports whether the text is a plus sign and at least min digits, as E.164 numbers are written.
@@ -68,16 +68,16 @@ func isE164(text string, minDigits int) bool {
 // e164 returns the normal form of a text for which isE164 holds. The library spends most of its time taking numbers apart, which
 // is needless where there is nothing to take apart: the country code is the first digits, and the rest is the national number,
 // unless it begins with what the country dials in front of national numbers. Those few go the long way.
-func e164(text string) (string, error) {
+func e164(text string, possible bool) (string, error) {
 	p, ok := planOf(text[1:])
 	if !ok {
 		return "", errPhone
 	}
 	national := text[1+len(p.code):]
 	if p.prefixed(national) {
-		return parsePhone(text, "")
+		return parsePhone(text, "", possible)
 	}
-	if !p.has(national) {
+	if !p.takes(national, possible) {
 		return "", errPhone
 	}
 	return text, nil
@@ -85,11 +85,11 @@ func e164(text string) (string, error) {
 
 // parsePhone has the library take the number apart. Its answer must be one that stays as it is: what changes when it is read
 // again is not a normal form.
-func parsePhone(text, region string) (string, error) {
-	once, again, ok := takeApart(text, region)
+func parsePhone(text, region string, possible bool) (string, error) {
+	once, again, ok := takeApart(text, region, possible)
 	if ok && again {
 		var same string
-		if same, _, ok = takeApart(once, ""); same != once {
+		if same, _, ok = takeApart(once, "", possible); same != once {
 			ok = false
 		}
 	}
@@ -100,7 +100,7 @@ func parsePhone(text, region string) (string, error) {
 }
 
 // takeApart returns the number in E.164, whether it could be taken apart once more, and whether it is of its country's plan.
-func takeApart(text, region string) (number string, again, ok bool) {
+func takeApart(text, region string, possible bool) (number string, again, ok bool) {
 	n, err := phonenumbers.Parse(text, region)
 	if err != nil || n.GetExtension() != "" {
 		return "", false, false // the library's error would quote the number
@@ -108,7 +108,7 @@ func takeApart(text, region string) (number string, again, ok bool) {
 	code, national := strconv.Itoa(int(n.GetCountryCode())), phonenumbers.GetNationalSignificantNumber(n)
 	number = "+" + code + national
 	p, ok := planOf(number[1:])
-	if !ok || p.code != code || !isE164(number, minE164) || !p.has(national) {
+	if !ok || p.code != code || !isE164(number, minE164) || !p.takes(national, possible) {
 		return "", false, false
 	}
 	return number, p.prefixed(national), true

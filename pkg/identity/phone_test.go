@@ -175,3 +175,21 @@ func TestPhonesInOtherWritings(t *testing.T) {
 		}
 	}
 }
+
+func TestNumbersForFictionArePossible(t *testing.T) {
+	for value, want := range map[string]string{
+		"+33639980001": "+33639980001", "+44 (0)7700 900-123": "+447700900123", "+33 6 39 98 00 01": "+33639980001",
+	} {
+		if got, err := identity.Normalize(identity.Phone, value, identity.Options{}); err == nil {
+			t.Errorf("a number of no range became %s", got)
+		}
+		if got, err := identity.Normalize(identity.Phone, value, identity.Options{Possible: true}); err != nil || got != want {
+			t.Errorf("became %q (%v), want %s", got, err, want)
+		}
+	}
+	for _, value := range []string{"+3363998000", "+336399800011", "+44123", "+1055501234567"} {
+		if got, err := identity.Normalize(identity.Phone, value, identity.Options{Possible: true}); err == nil {
+			t.Errorf("a number that is too short or too long became %s", got)
+		}
+	}
+}

@@ -37,6 +37,11 @@ func (p *plan) prefixed(national string) bool {
 	return p.prefix != nil && p.prefix.MatchString(national)
 }
 
+// takes reports whether the plan has a national number, or where that is enough, whether it is written as the plan's numbers are.
+func (p *plan) takes(national string, possible bool) bool {
+	return p.has(national) || possible && slices.ContainsFunc(p.regions, func(r planRegion) bool { return r.general.has(national) })
+}
+
 // has reports whether there can be such a national number, as the library's IsValidNumber does: the country is the first whose
 // beginning it has, or of whose types it is, and it is of a type of that country.
 func (p *plan) has(national string) bool {

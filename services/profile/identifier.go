@@ -40,7 +40,7 @@ func (r Rules) Normalize(id *Identifier) error {
 		// It is the other system's word: what is cut off here might be another id there.
 		return fault.InvalidField(ReasonInvalidIdentifier, "value", "an external id has no space at its ends")
 	}
-	normal, err := identity.Normalize(id.Kind, id.Value, identity.Options{Region: r.Region})
+	normal, err := identity.Normalize(id.Kind, id.Value, identity.Options{Region: r.Region, Possible: true})
 	if err != nil {
 		return err
 	}

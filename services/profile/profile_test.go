@@ -136,15 +136,15 @@ func TestIdentifiersThatNobodyMayKeepAreRefused(t *testing.T) {
 		"example domain": {rules: rules, ids: many[:8]},
 		"fiction":        {rules: rules, ids: []profile.Identifier{{Kind: "phone", Value: "+1 202 555 0123"}}},
 		"no guard":       {rules: profile.Rules{}, ids: []profile.Identifier{{Kind: "email", Value: "test@test.com"}}},
-		"too many": {rules, many, profile.ReasonTooManyIdentifiers, "identifiers", map[string]string{"kind": "email", "limit": "8", "count": "9"}},
-		"no address": {rules, []profile.Identifier{{Kind: "email", Value: "nobody"}}, profile.ReasonInvalidIdentifier, "identifiers[0].value", nil},
-		"no such kind": {rules, []profile.Identifier{{Kind: "telex", Value: "1"}}, profile.ReasonInvalidIdentifier, "identifiers[0].kind", nil},
+		"too many":       {rules, many, profile.ReasonTooManyIdentifiers, "identifiers", map[string]string{"kind": "email", "limit": "8", "count": "9"}},
+		"no address":     {rules, []profile.Identifier{{Kind: "email", Value: "nobody"}}, profile.ReasonInvalidIdentifier, "identifiers[0].value", nil},
+		"no such kind":   {rules, []profile.Identifier{{Kind: "telex", Value: "1"}}, profile.ReasonInvalidIdentifier, "identifiers[0].kind", nil},
 		"twice in two spellings": {rules, []profile.Identifier{{Kind: "email", Value: "a@example.com"}, {Kind: "email", Value: "A@example.com"}},
 			profile.ReasonDuplicateIdentifier, "identifiers[1]", nil},
-		"space in an external id": {rules, []profile.Identifier{{Kind: "external_id", Source: "crm", Value: "1 "}}, profile.ReasonInvalidIdentifier, "identifiers[0].value", nil},
-		"control character":       {rules, []profile.Identifier{{Kind: "external_id", Source: "crm", Value: "1\x00"}}, profile.ReasonInvalidIdentifier, "identifiers[0].value", nil},
-		"control in a source":     {rules, []profile.Identifier{{Kind: "email", Source: "a\tb", Value: "a@example.com"}}, profile.ReasonInvalidIdentifier, "identifiers[0].source", nil},
-		"number without country":  {rules, []profile.Identifier{{Kind: "phone", Value: "06 39 98 00 01"}}, profile.ReasonInvalidIdentifier, "identifiers[0].value", nil},
+		"space in an external id":   {rules, []profile.Identifier{{Kind: "external_id", Source: "crm", Value: "1 "}}, profile.ReasonInvalidIdentifier, "identifiers[0].value", nil},
+		"control character":         {rules, []profile.Identifier{{Kind: "external_id", Source: "crm", Value: "1\x00"}}, profile.ReasonInvalidIdentifier, "identifiers[0].value", nil},
+		"control in a source":       {rules, []profile.Identifier{{Kind: "email", Source: "a\tb", Value: "a@example.com"}}, profile.ReasonInvalidIdentifier, "identifiers[0].source", nil},
+		"number without country":    {rules, []profile.Identifier{{Kind: "phone", Value: "06 39 98 00 01"}}, profile.ReasonInvalidIdentifier, "identifiers[0].value", nil},
 		"number of a known country": {rules: profile.Rules{Region: "FR"}, ids: []profile.Identifier{{Kind: "phone", Value: "06 39 98 00 01"}}},
 	} {
 		p := &profile.Profile{Identifiers: slices.Clone(c.ids)}
@@ -179,9 +179,9 @@ func TestMadeUpPeopleAreTaken(t *testing.T) {
 		t.Fatal(err)
 	}
 	rules := profile.Rules{Guard: guard, Allow: profile.DefaultAllow}
-	people := population.New(population.Options{People: 50_000, Seed: 1})
+	people := population.New(1, 50_000)
 	emails, phones := 0, 0
-	for person := range people.All() {
+	for _, person := range people.All() {
 		p := &profile.Profile{}
 		if person.Email != "" {
 			emails++

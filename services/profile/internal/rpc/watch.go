@@ -45,7 +45,7 @@ type watcher struct {
 // WatchProfiles streams changes.
 func (s *Service) WatchProfiles(req *profilev1.WatchProfilesRequest, stream grpc.ServerStreamingServer[profilev1.WatchProfilesResponse]) error {
 	ctx := stream.Context()
-	w := &watcher{s: s, stream: stream, messages: make(chan *profilev1.WatchProfilesResponse), sent: make(chan error, 1)}
+	w := &watcher{s: s, stream: stream, plain: req.GetWithoutContact(), messages: make(chan *profilev1.WatchProfilesResponse), sent: make(chan error, 1)}
 	if req.GetAfter() != "" {
 		var err error
 		if w.after, err = s.parseCursor(ctx, req.GetAfter()); err != nil {

@@ -47,8 +47,8 @@ func person(n int) *profile.Profile {
 }
 
 func TestAStoreOpenedAgainIsTheSame(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "profile.db")
-	s := open(t, sqlstore.Config{Path: path})
+	path, keys := filepath.Join(t.TempDir(), "profile.db"), newKeys(t)
+	s := open(t, sqlstore.Config{Path: path, Keys: keys})
 	made, _, err := s.Create(t.Context(), person(1), "request")
 	if err != nil {
 		t.Fatal(err)
@@ -65,7 +65,7 @@ func TestAStoreOpenedAgainIsTheSame(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	s = open(t, sqlstore.Config{Path: path})
+	s = open(t, sqlstore.Config{Path: path, Keys: keys})
 	if head, err := s.Head(t.Context()); err != nil || head.Store != before.Store || head.Incarnation != before.Incarnation || head.Revision != 3 {
 		t.Errorf("the head was %+v and is %+v (%v)", before, head, err)
 	}
@@ -115,7 +115,7 @@ func TestMarksAreGivenUpAndOldPositionsRefused(t *testing.T) {
 func TestANewerStoreIsRefused(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "profile.db")
 	sqlstore.MakeNewer(t, open(t, sqlstore.Config{Path: path}))
-	_, err := sqlstore.Open(t.Context(), sqlstore.Config{Path: path, Logger: testkit.Logger(t), Now: time.Now})
+	_, err := sqlstore.Open(t.Context(), sqlstore.Config{Path: path, Keys: newKeys(t), Logger: testkit.Logger(t), Now: time.Now})
 	if f := fault.As(err); f == nil || f.Kind != fault.Precondition || f.Reason != profile.ReasonSchemaNewer {
 		t.Errorf("opening a newer store: %v", err)
 	}
