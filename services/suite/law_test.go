@@ -101,12 +101,12 @@ var laws = []law{
 		why: "libraries are below services",
 	},
 	{
-		name: "the kit has no business word", from: `^pkg/(fault|page|revision|rpc|run|config|sqldb|telemetry|testkit)(/|$)`,
+		name: "the kit has no business word", from: `^pkg/(fault|page|revision|rpc|run|config|keyring|sqldb|telemetry|testkit)(/|$)`,
 		never: `^(pkg/audience|pkg/identity|pkg/population|pkg/client)(/|$)`,
 		why:   "the kit has no opinions",
 	},
 	{
-		name: "the kit does not know the contract", from: `^pkg/(fault|page|revision|rpc|run|config|sqldb|telemetry|testkit)(/|$)`,
+		name: "the kit does not know the contract", from: `^pkg/(fault|page|revision|rpc|run|config|keyring|sqldb|telemetry|testkit)(/|$)`,
 		except: `^pkg/(page|revision)(/|$)`, never: gen,
 		why: "only page and revision wrap what is inside tokens",
 	},
