@@ -1,8 +1,8 @@
 // Package jobtitle reads the level of a job from a free-text title.
 //
 // [Read] maps a title such as "Vice President of Sales" to one of the levels of audience.JobLevels with a confidence from 0
-// to 1, or to no level where the title does not say one ("Welder", "Registered Nurse"). It is a pure function of the title: a list of words
-// and rules, no model and no memory.
+// to 1, or to no level where the title does not say one ("Welder", "Registered Nurse"). It is a pure function of the title:
+// words and rules, no model and no memory.
 //
 // It promises that
 //

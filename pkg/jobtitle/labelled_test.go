@@ -1,10 +1,12 @@
 package jobtitle_test
 
-// labelled holds O*NET titles, drawn at random from three groups (any title; one with a word that may be of seniority; one with a rarer
-// such word), with the level that a person read in each before the rules were written; "" where the title does not say one. It is this
-// project's own judgement. The titles are from the O*NET 27.0 Database by the U.S. Department of Labor, Employment and Training
-// Administration, used under CC BY 4.0. Every second title, by place, was looked at while the rules were written; the others
-// were kept for measuring.
+// labelled holds O*NET titles, drawn at random from three groups (any title; one with a word that may be of seniority; one
+// with a rarer such word), with the level that a person read in each before the rules were run for the first time; "" where the
+// title does not say one. It is this project's own judgement, of one person. The answers for titles of even place were
+// looked at while the rules were written; the others were kept for measuring, and no rule was changed because of them.
+//
+// The titles are from the O*NET 27.0 Database by the U.S. Department of Labor, Employment and Training Administration, used
+// under CC BY 4.0.
 var labelled = []struct{ title, level string }{
 	{"Floor Coverings Installer", ""},
 	{"Smog Technician", ""},

@@ -103,8 +103,8 @@ func TestLabelledTitles(t *testing.T) {
 	}
 }
 
-// O*NET says independently of the words of a title what kind of occupation it is of: major group 11 is management, and minor groups
-// such as 43-1 are first-line supervisors.
+// O*NET says independently of the words of a title what kind of occupation it is of: major group 11 is management, and minor
+// groups such as 43-1 are first-line supervisors.
 func TestManagersAreWhereTheOccupationsSaySo(t *testing.T) {
 	supervisors := regexp.MustCompile(`^(33|35|37|39|41|43|45|47|49|51|53)-1`)
 	rates := map[string]*share{"management": {}, "first-line supervisors": {}, "others": {}}
@@ -223,8 +223,8 @@ func TestChiefOfficersAreAllOfTheHighestLevel(t *testing.T) {
 	}
 }
 
-// The naive twin looks for one word in the title and knows nothing else. Where no word of context is near, the answers must agree; a
-// level that only one of the two sees is counted.
+// The naive twin looks for one word in the title and knows nothing else. Where no word of context is near, the answers must
+// agree.
 func TestNaiveTwin(t *testing.T) {
 	words := map[string]string{
 		"director": "director", "manager": "manager", "supervisor": "manager", "foreman": "manager", "clerk": "entry", "helper": "entry", "aide": "entry",

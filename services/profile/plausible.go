@@ -67,8 +67,8 @@ var firstConsentDay = audience.DayOf(1995, 1, 1)
 const secondsPerDay = 86400
 
 // Plausibility returns what looks wrong in a profile on a day (since 1970-01-01), in the order of the fields and always
-// the same for the same profile and day. A date that is a whole month or year gives a warning only if every day of it does. The profile
-// need not be canonical; fields that Canonicalize refuses are passed over. It is pure and changes nothing.
+// the same for the same profile and day. A date that is a whole month or year gives a warning only if every day of it does. The
+// profile need not be canonical; fields that Canonicalize refuses are passed over. It is pure and changes nothing.
 func Plausibility(p *Profile, today int64) []Warning {
 	if p == nil {
 		return nil

@@ -260,6 +260,7 @@ func TestMessagesOfProblemsHoldNoValueOfTheRow(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	f.Add("file: {separator: ;}\nattributes: {n: decimal}\nprofile: {custom.n: {columns: [a, b], combine: sum}}", "a,b\n1,2\n")
 	f.Add("profile: {birth_date: {column: a, age_as_of: 2010-12-31}, income: {column: b, currency: EUR}}", "a,b\n1,2\n")
+	f.Add("profile: {job_level: {column: a, from: job_title, min_confidence: 0.5, occupation: true}}", "a\nVice President\n")
 	f.Add("profile: &a {employer: *a}", "a\n1\n")
 	f.Fuzz(func(t *testing.T, yaml, file string) {
 		m, err := mapping.Parse([]byte(yaml))
