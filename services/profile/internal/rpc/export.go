@@ -6,12 +6,10 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"time"
 
 	"google.golang.org/grpc"
 
 	profilev1 "github.com/narrowcast/narrowcast/proto/gen/go/narrowcast/profile/v1"
-	typev1 "github.com/narrowcast/narrowcast/proto/gen/go/narrowcast/type/v1"
 
 	"github.com/narrowcast/narrowcast/pkg/audience"
 	"github.com/narrowcast/narrowcast/pkg/fault"
@@ -101,11 +99,7 @@ func (s *Service) newExport(start *profilev1.ExportIdentifiersRequest_Start) (*e
 	if err != nil {
 		return nil, fault.InvalidField(profile.ReasonValidationFailed, "start.destination", "name a destination such as DESTINATION_GOOGLE")
 	}
-	location, err := time.LoadLocation(s.opts.TimeZone)
-	if err != nil {
-		return nil, err
-	}
-	e := &export{s: s, to: to, kinds: to.Kinds(), purposes: to.Purposes(), today: audience.DayAt(s.opts.Now().In(location))}
+	e := &export{s: s, to: to, kinds: to.Kinds(), purposes: to.Purposes(), today: s.today()}
 	if len(start.GetKinds()) > 0 {
 		e.kinds = e.kinds[:0]
 		for i, kind := range start.GetKinds() {
@@ -165,7 +159,7 @@ func (e *export) record(p *profile.Profile) (r *profilev1.ExportIdentifiersRespo
 			withheld = true
 			continue
 		}
-		one := &profilev1.ExportIdentifiersResponse_Exported{Kind: kindOf(id.Kind), Value: value, Source: id.Source}
+		one := &profilev1.ExportIdentifiersResponse_Exported{Kind: wire.IdentifierKinds.Value(id.Kind), Value: value, Source: id.Source}
 		if !slices.ContainsFunc(r.Identifiers, func(had *profilev1.ExportIdentifiersResponse_Exported) bool {
 			return had.GetKind() == one.GetKind() && had.GetValue() == one.GetValue() && had.GetSource() == one.GetSource()
 		}) {
@@ -174,8 +168,6 @@ func (e *export) record(p *profile.Profile) (r *profilev1.ExportIdentifiersRespo
 	}
 	return r, withheld
 }
-
-func kindOf(text string) typev1.IdentifierKind { return wire.IdentifierKinds.Value(text) }
 
 // permitted reports whether the person has granted every purpose that the destination needs.
 func (e *export) permitted(p *profile.Profile, channel string) bool {

@@ -28,6 +28,7 @@ import (
 type world struct {
 	profilev1.ProfileServiceClient
 	profilev1.AttributeServiceClient
+	profilev1.IdentityServiceClient
 	store   profile.Store
 	service *rpc.Service
 }
@@ -91,7 +92,8 @@ func newWorld(t testing.TB, opts rpc.Options, r grpc.ServiceRegistrar, conn grpc
 	t.Cleanup(service.Stop)
 	profilev1.RegisterProfileServiceServer(r, service)
 	profilev1.RegisterAttributeServiceServer(r, service)
-	return &world{profilev1.NewProfileServiceClient(conn), profilev1.NewAttributeServiceClient(conn), opts.Store, service}
+	profilev1.RegisterIdentityServiceServer(r, service)
+	return &world{profilev1.NewProfileServiceClient(conn), profilev1.NewAttributeServiceClient(conn), profilev1.NewIdentityServiceClient(conn), opts.Store, service}
 }
 
 // newKeys makes fresh keys that stay as they are.
