@@ -220,8 +220,8 @@ func TestWhoHasNotConsentedIsNotExported(t *testing.T) {
 func TestAnExportFollowsItsProtocol(t *testing.T) {
 	t.Parallel()
 	w := inProcess(t, rpc.Options{})
-	_, err := w.export(t, nil, make([]byte, 16))
-	wantFault(t, err, fault.Invalid, profile.ReasonExportProtocol, "")
+	_, err := w.export(t, &profilev1.ExportIdentifiersRequest_Start{}, make([]byte, 16))
+	wantFault(t, err, fault.Invalid, profile.ReasonValidationFailed, "start.destination")
 	_, err = w.export(t, &profilev1.ExportIdentifiersRequest_Start{Destination: profilev1.Destination_DESTINATION_RAW}, make([]byte, 17))
 	wantFault(t, err, fault.Invalid, profile.ReasonExportProtocol, "")
 	stream, err := w.ExportIdentifiers(t.Context())

@@ -158,7 +158,7 @@ func wantFault(t testing.TB, err error, kind fault.Kind, reason, field string) {
 // stated removes what the service adds, so that what was stated remains.
 func stated(p *profilev1.Profile) *profilev1.Profile {
 	p = proto.CloneOf(p)
-	p.Name, p.Uid, p.Etag, p.CreateTime, p.UpdateTime, p.ConsistencyToken = "", "", "", nil, nil, ""
+	p.Name, p.Uid, p.Etag, p.CreateTime, p.UpdateTime, p.ConsistencyToken, p.Warnings = "", "", "", nil, nil, "", nil
 	return p
 }
 
