@@ -72,7 +72,7 @@ func Default() Config {
 // profile is the configuration of the profile service with what is said for all.
 func (c *Config) profile() profile.Config {
 	p := c.Profile
-	p.Path = c.file(p.Path)
+	p.Path, p.Keys = c.file(p.Path), c.file(p.Keys)
 	if c.Currency != "" {
 		p.Currency = c.Currency
 	}
