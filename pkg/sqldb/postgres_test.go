@@ -246,10 +246,8 @@ func TestErrorsOfPostgresHoldNoValues(t *testing.T) {
 			_, err := tx.ExecContext(ctx, statement, marker)
 			return fmt.Errorf("insert: %w", err)
 		})
-		rows, queried := db.Write.QueryContext(ctx, statement, marker)
-		if queried == nil {
-			queried = errors.Join(rows.Err(), rows.Close())
-		}
+		var none any
+		queried := db.Write.QueryRowContext(ctx, statement, marker).Scan(&none)
 		for _, err := range []error{raw, db.Classify(fmt.Errorf("insert: %w", wrapped)), inTx, db.Classify(queried)} {
 			if err == nil {
 				t.Errorf("%s succeeded", statement)
