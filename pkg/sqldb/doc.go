@@ -14,5 +14,5 @@
 // that is safe. Statements appear in spans as they are written, without their arguments, so a statement must not hold a
 // person's data as text: use placeholders ($1 works in every dialect).
 //
-// The stores of the services import it (services/X/internal/sqlite).
+// The stores of the services import it (services/X/internal/sqlstore).
 package sqldb

@@ -1,4 +1,4 @@
-package sqlite
+package sqlstore
 
 import (
 	"context"
@@ -37,9 +37,9 @@ func scanPersona(row sqldb.Scanner) (persona.Persona, error) {
 	return p, nil
 }
 
-// one reads one persona within a transaction.
-func one(ctx context.Context, tx *sql.Tx, name string) (persona.Persona, error) {
-	p, err := scanPersona(tx.QueryRowContext(ctx, selectPersona+`where name = $1`, name))
+// one reads one persona within a transaction. lock is how the select ends.
+func one(ctx context.Context, tx *sql.Tx, name, lock string) (persona.Persona, error) {
+	p, err := scanPersona(tx.QueryRowContext(ctx, selectPersona+`where name = $1`+lock, name))
 	if errors.Is(err, sql.ErrNoRows) {
 		return p, persona.NotFound(name)
 	}
@@ -71,7 +71,7 @@ func (s *Store) Create(ctx context.Context, p persona.Persona) (persona.Persona,
 	}
 	p.Etag, p.CreateTime = sqldb.NewEtag(), s.moment()
 	p.UpdateTime = p.CreateTime
-	err := s.tx(ctx, "create persona", func(tx *sql.Tx) error {
+	err := fail("create persona", s.db.Tx(ctx, func(tx *sql.Tx) error {
 		done, err := tx.ExecContext(ctx, `insert into personas (name, uid, display_name, kind, headline, narrative, goals, frustrations, source_segment, rule,
 segment, evidence, etag, create_time, update_time) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $14) on conflict (name) do nothing`,
 			p.Name, p.UID, p.DisplayName, p.Kind, p.Headline, p.Narrative, goals, frustrations, p.SourceSegment, p.Rule, p.Segment, evidence,
@@ -83,7 +83,7 @@ segment, evidence, etag, create_time, update_time) values ($1, $2, $3, $4, $5, $
 			return errors.Join(err, persona.Exists(p.Name))
 		}
 		return nil
-	})
+	}))
 	if err != nil {
 		return persona.Persona{}, err
 	}
@@ -92,23 +92,23 @@ segment, evidence, etag, create_time, update_time) values ($1, $2, $3, $4, $5, $
 
 // Get returns a persona.
 func (s *Store) Get(ctx context.Context, name string) (p persona.Persona, err error) {
-	err = s.readTx(ctx, "read persona", func(tx *sql.Tx) (err error) {
-		p, err = one(ctx, tx, name)
+	err = fail("read persona", s.db.ReadTx(ctx, func(tx *sql.Tx) (err error) {
+		p, err = one(ctx, tx, name, "")
 		return err
-	})
+	}))
 	return p, err
 }
 
 // List returns a page of personas.
 func (s *Store) List(ctx context.Context, after string, limit int) (list []persona.Persona, err error) {
-	err = s.readTx(ctx, "list personas", func(tx *sql.Tx) error {
+	err = fail("list personas", s.db.ReadTx(ctx, func(tx *sql.Tx) error {
 		rows, err := tx.QueryContext(ctx, selectPersona+`where name > $1 order by name limit $2`, after, limit)
 		if err != nil {
 			return err
 		}
 		list, err = sqldb.Collect(rows, scanPersona)
 		return err
-	})
+	}))
 	return list, err
 }
 
@@ -120,8 +120,8 @@ func (s *Store) Update(ctx context.Context, p persona.Persona) (persona.Persona,
 		return persona.Persona{}, fmt.Errorf("make stored form of %s: %w", p.Name, err)
 	}
 	var now persona.Persona
-	err := s.tx(ctx, "update persona", func(tx *sql.Tx) error {
-		was, err := one(ctx, tx, p.Name)
+	err := fail("update persona", s.db.Tx(ctx, func(tx *sql.Tx) error {
+		was, err := one(ctx, tx, p.Name, s.db.Dialect.ForUpdate())
 		if err != nil {
 			return err
 		}
@@ -136,7 +136,7 @@ func (s *Store) Update(ctx context.Context, p persona.Persona) (persona.Persona,
 rule = $8, etag = $9, update_time = $10 where name = $1`,
 			now.Name, now.DisplayName, now.Kind, now.Headline, now.Narrative, goals, frustrations, now.Rule, now.Etag, now.UpdateTime.UnixMicro())
 		return err
-	})
+	}))
 	if err != nil {
 		return persona.Persona{}, err
 	}
@@ -145,8 +145,8 @@ rule = $8, etag = $9, update_time = $10 where name = $1`,
 
 // Delete deletes a persona.
 func (s *Store) Delete(ctx context.Context, name, etag string) error {
-	return s.tx(ctx, "delete persona", func(tx *sql.Tx) error {
-		was, err := one(ctx, tx, name)
+	return fail("delete persona", s.db.Tx(ctx, func(tx *sql.Tx) error {
+		was, err := one(ctx, tx, name, s.db.Dialect.ForUpdate())
 		if err != nil {
 			return err
 		}
@@ -155,5 +155,5 @@ func (s *Store) Delete(ctx context.Context, name, etag string) error {
 		}
 		_, err = tx.ExecContext(ctx, `delete from personas where name = $1`, name)
 		return err
-	})
+	}))
 }

@@ -1,4 +1,4 @@
-package sqlite
+package sqlstore
 
 import (
 	"context"
@@ -147,31 +147,56 @@ func (s *Store) BlankOrdinals(ctx context.Context, lease segment.Epoch, layout u
 // errStop ends a walk whose reader has had enough. It never leaves this file.
 var errStop = errors.New("enough")
 
+// loaded is how many stored runs one statement of LoadOrdinals reads, a megabyte of uids: none lasts long, whatever the reader does
+// between two of them.
+const loaded = 256
+
 // LoadOrdinals yields the ordinals of a layout.
 func (s *Store) LoadOrdinals(ctx context.Context, layout uint32) iter.Seq2[segment.OrdinalRun, error] {
 	return func(yield func(segment.OrdinalRun, error) bool) {
 		err := s.db.ReadTx(ctx, func(tx *sql.Tx) error {
-			return each(ctx, tx, func(rows *sql.Rows) error {
-				var r segment.OrdinalRun
-				var raw sql.RawBytes
-				if err := rows.Scan(&r.Block, &r.First, &raw); err != nil {
+			block, first := int64(-1), int64(-1) // the last run that was read
+			for {
+				runs, err := readRuns(ctx, tx, layout, block, first)
+				if err != nil {
 					return err
 				}
-				if len(raw)%uidBytes != 0 {
-					return fmt.Errorf("ordinals of %d bytes", len(raw))
+				for _, r := range runs {
+					if !yield(r, nil) {
+						return errStop
+					}
+					block, first = int64(r.Block), int64(r.First)
 				}
-				r.UIDs = make([]audience.UID, len(raw)/uidBytes)
-				for i := range r.UIDs {
-					r.UIDs[i] = audience.UID(raw[i*uidBytes:])
+				if len(runs) < loaded {
+					return nil
 				}
-				if !yield(r, nil) {
-					return errStop
-				}
-				return nil
-			}, "select block, first, uids from ordinals where layout = $1 order by block, first", layout)
+			}
 		})
 		if err != nil && !errors.Is(err, errStop) {
 			yield(segment.OrdinalRun{}, fail("load ordinals", err))
 		}
 	}
+}
+
+// readRuns reads some runs of a layout that follow one.
+func readRuns(ctx context.Context, tx *sql.Tx, layout uint32, block, first int64) ([]segment.OrdinalRun, error) {
+	var runs []segment.OrdinalRun
+	err := each(ctx, tx, func(rows *sql.Rows) error {
+		var r segment.OrdinalRun
+		var raw sql.RawBytes
+		if err := rows.Scan(&r.Block, &r.First, &raw); err != nil {
+			return err
+		}
+		if len(raw)%uidBytes != 0 {
+			return fmt.Errorf("ordinals of %d bytes", len(raw))
+		}
+		r.UIDs = make([]audience.UID, len(raw)/uidBytes)
+		for i := range r.UIDs {
+			r.UIDs[i] = audience.UID(raw[i*uidBytes:])
+		}
+		runs = append(runs, r)
+		return nil
+	}, "select block, first, uids from ordinals where layout = $1 and (block, first) > ($2, $3) order by block, first limit $4",
+		layout, block, first, loaded)
+	return runs, err
 }

@@ -1,4 +1,4 @@
-package sqlite
+package sqlstore
 
 import (
 	"context"
@@ -68,8 +68,18 @@ func (s *Store) Delete(ctx context.Context, id, etag, as string) (segment.Positi
 	return w.position, err
 }
 
+// lock makes this transaction the only one that changes segments, until it ends. What it reads from then on is what was committed
+// last. A write of a group that is undone may give the lock back, so each takes it.
+func (s *Store) lock(ctx context.Context, tx *sql.Tx) error {
+	var revision int64
+	return tx.QueryRowContext(ctx, "select revision from head"+s.db.Dialect.ForUpdate()).Scan(&revision)
+}
+
 // apply makes one write in the group's transaction. Revisions are put in by stamp.
 func (s *Store) apply(ctx context.Context, tx *sql.Tx, w write) (written, error) {
+	if err := s.lock(ctx, tx); err != nil {
+		return written{}, err
+	}
 	var done written
 	var err error
 	switch {
@@ -98,7 +108,7 @@ func (s *Store) create(ctx context.Context, tx *sql.Tx, seg segment.Segment) (wr
 	if taken {
 		return written{}, segment.Exists(seg.ID)
 	}
-	now := s.now().UTC().Truncate(1000)
+	now := sqldb.Moment(s.now())
 	seg.Version, seg.Members, seg.ETag = 1, 0, newETag()
 	seg.Revision, seg.DefinitionRevision = 0, 0
 	seg.CreateTime, seg.UpdateTime = now, now
@@ -106,7 +116,7 @@ func (s *Store) create(ctx context.Context, tx *sql.Tx, seg segment.Segment) (wr
 	err := tx.QueryRowContext(ctx, `insert into segments (uid, id, display_name, description, rule, is_static, members, owner, version,
 		definition_revision, revision, etag, create_time, update_time)
 		values ($1, $2, $3, $4, $5, $6, 0, $7, 1, 0, 0, $8, $9, $9) returning number`,
-		seg.UID, seg.ID, seg.DisplayName, seg.Description, seg.Rule, seg.Static, seg.Owner, seg.ETag, now.UnixMicro()).Scan(&r.number)
+		seg.UID, seg.ID, seg.DisplayName, seg.Description, seg.Rule, flag(seg.Static), seg.Owner, seg.ETag, now.UnixMicro()).Scan(&r.number)
 	if err != nil {
 		return written{}, err
 	}
@@ -114,6 +124,14 @@ func (s *Store) create(ctx context.Context, tx *sql.Tx, seg segment.Segment) (wr
 		return written{}, err
 	}
 	return written{row: r, changed: true, definition: true}, nil
+}
+
+// flag is how a truth value is stored.
+func flag(b bool) int64 {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 // mine reads a segment for a change and refuses who may not make it.
@@ -168,7 +186,7 @@ func (s *Store) update(ctx context.Context, tx *sql.Tx, c *segment.Change) (writ
 func (s *Store) save(ctx context.Context, tx *sql.Tx, r *row) error {
 	r.ETag = newETag()
 	// An update is never before what it updates, whatever the clock says.
-	r.UpdateTime = s.now().UTC().Truncate(1000)
+	r.UpdateTime = sqldb.Moment(s.now())
 	if r.UpdateTime.Before(r.CreateTime) {
 		r.UpdateTime = r.CreateTime
 	}

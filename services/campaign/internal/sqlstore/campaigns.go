@@ -1,4 +1,4 @@
-package sqlite
+package sqlstore
 
 import (
 	"context"
@@ -29,8 +29,9 @@ func scanCampaign(row sqldb.Scanner) (campaign.Campaign, error) {
 	return c, nil
 }
 
-func oneCampaign(ctx context.Context, tx *sql.Tx, name string) (campaign.Campaign, error) {
-	c, err := scanCampaign(tx.QueryRowContext(ctx, selectCampaign+`where name = $1`, name))
+// oneCampaign reads one campaign within a transaction. lock is how the select ends.
+func oneCampaign(ctx context.Context, tx *sql.Tx, name, lock string) (campaign.Campaign, error) {
+	c, err := scanCampaign(tx.QueryRowContext(ctx, selectCampaign+`where name = $1`+lock, name))
 	if errors.Is(err, sql.ErrNoRows) {
 		return c, campaign.CampaignNotFound(name)
 	}
@@ -47,10 +48,11 @@ func columns(c campaign.Campaign) []any {
 		c.StartDay, c.EndDay, c.State, c.Etag, c.UpdateTime.UnixMicro()}
 }
 
-// needAudience refuses a campaign whose audience does not exist. The foreign key would too, without saying which field is wrong.
-func needAudience(ctx context.Context, tx *sql.Tx, name string) error {
+// needAudience refuses a campaign whose audience does not exist, and keeps it from being deleted until the transaction ends. The
+// foreign key would do both, without saying which field is wrong.
+func (s *Store) needAudience(ctx context.Context, tx *sql.Tx, name string) error {
 	var one int
-	err := tx.QueryRowContext(ctx, `select 1 from audiences where name = $1`, name).Scan(&one)
+	err := tx.QueryRowContext(ctx, `select 1 from audiences where name = $1`+s.db.Dialect.ForKeyShare(), name).Scan(&one)
 	if errors.Is(err, sql.ErrNoRows) {
 		return campaign.NoSuchAudience(name)
 	}
@@ -61,8 +63,8 @@ func needAudience(ctx context.Context, tx *sql.Tx, name string) error {
 func (s *Store) CreateCampaign(ctx context.Context, c campaign.Campaign) (campaign.Campaign, error) {
 	c.Etag, c.CreateTime = sqldb.NewEtag(), s.moment()
 	c.UpdateTime = c.CreateTime
-	err := s.tx(ctx, "create campaign", func(tx *sql.Tx) error {
-		if err := needAudience(ctx, tx, c.Audience); err != nil {
+	err := fail("create campaign", s.db.Tx(ctx, func(tx *sql.Tx) error {
+		if err := s.needAudience(ctx, tx, c.Audience); err != nil {
 			return err
 		}
 		done, err := tx.ExecContext(ctx, `insert into campaigns (name, display_name, objective, value_proposition, audience, channel, budget_currency, budget_cents,
@@ -75,7 +77,7 @@ start_day, end_day, state, etag, update_time, uid, create_time) values ($1, $2, 
 			return errors.Join(err, campaign.CampaignExists(c.Name))
 		}
 		return nil
-	})
+	}))
 	if err != nil {
 		return campaign.Campaign{}, err
 	}
@@ -84,37 +86,37 @@ start_day, end_day, state, etag, update_time, uid, create_time) values ($1, $2, 
 
 // Campaign returns a campaign.
 func (s *Store) Campaign(ctx context.Context, name string) (c campaign.Campaign, err error) {
-	err = s.readTx(ctx, "read campaign", func(tx *sql.Tx) (err error) {
-		c, err = oneCampaign(ctx, tx, name)
+	err = fail("read campaign", s.db.ReadTx(ctx, func(tx *sql.Tx) (err error) {
+		c, err = oneCampaign(ctx, tx, name, "")
 		return err
-	})
+	}))
 	return c, err
 }
 
 // Campaigns returns a page of campaigns.
 func (s *Store) Campaigns(ctx context.Context, after string, limit int) (list []campaign.Campaign, err error) {
-	err = s.readTx(ctx, "list campaigns", func(tx *sql.Tx) error {
+	err = fail("list campaigns", s.db.ReadTx(ctx, func(tx *sql.Tx) error {
 		rows, err := tx.QueryContext(ctx, selectCampaign+`where name > $1 order by name limit $2`, after, limit)
 		if err != nil {
 			return err
 		}
 		list, err = sqldb.Collect(rows, scanCampaign)
 		return err
-	})
+	}))
 	return list, err
 }
 
 // UpdateCampaign replaces what can change of a campaign.
 func (s *Store) UpdateCampaign(ctx context.Context, c campaign.Campaign) (campaign.Campaign, error) {
-	err := s.tx(ctx, "update campaign", func(tx *sql.Tx) error {
-		was, err := oneCampaign(ctx, tx, c.Name)
+	err := fail("update campaign", s.db.Tx(ctx, func(tx *sql.Tx) error {
+		was, err := oneCampaign(ctx, tx, c.Name, s.db.Dialect.ForUpdate())
 		if err != nil {
 			return err
 		}
 		if was.Etag != c.Etag {
 			return campaign.EtagMismatch(c.Name)
 		}
-		if err := needAudience(ctx, tx, c.Audience); err != nil {
+		if err := s.needAudience(ctx, tx, c.Audience); err != nil {
 			return err
 		}
 		c.UID, c.CreateTime = was.UID, was.CreateTime
@@ -122,7 +124,7 @@ func (s *Store) UpdateCampaign(ctx context.Context, c campaign.Campaign) (campai
 		_, err = tx.ExecContext(ctx, `update campaigns set display_name = $2, objective = $3, value_proposition = $4, audience = $5, channel = $6,
 budget_currency = $7, budget_cents = $8, start_day = $9, end_day = $10, state = $11, etag = $12, update_time = $13 where name = $1`, columns(c)...)
 		return err
-	})
+	}))
 	if err != nil {
 		return campaign.Campaign{}, err
 	}
@@ -131,8 +133,8 @@ budget_currency = $7, budget_cents = $8, start_day = $9, end_day = $10, state = 
 
 // DeleteCampaign deletes a campaign.
 func (s *Store) DeleteCampaign(ctx context.Context, name, etag string) error {
-	return s.tx(ctx, "delete campaign", func(tx *sql.Tx) error {
-		was, err := oneCampaign(ctx, tx, name)
+	return fail("delete campaign", s.db.Tx(ctx, func(tx *sql.Tx) error {
+		was, err := oneCampaign(ctx, tx, name, s.db.Dialect.ForUpdate())
 		if err != nil {
 			return err
 		}
@@ -141,5 +143,5 @@ func (s *Store) DeleteCampaign(ctx context.Context, name, etag string) error {
 		}
 		_, err = tx.ExecContext(ctx, `delete from campaigns where name = $1`, name)
 		return err
-	})
+	}))
 }

@@ -1,4 +1,4 @@
-package sqlite
+package sqlstore
 
 import (
 	"context"
@@ -90,10 +90,14 @@ func inBatches(ctx context.Context, tx *sql.Tx, uids []audience.UID, list int64,
 	return changed, nil
 }
 
-// Members calls visit with the profiles of a static list.
+// walked is how many profiles a visitor of a list gets at a time.
+const walked = 4096
+
+// Members calls visit with the profiles of a static list. A list fits into memory (16 MB at most), so it is read whole before the
+// first visit: a visitor that takes its time must not hold a transaction open.
 func (s *Store) Members(ctx context.Context, uid string, visit func([]audience.UID) error) (uint64, error) {
 	var revision uint64
-	var stop error // an error of visit is the caller's and passes untouched
+	var list []audience.UID
 	err := s.db.ReadTx(ctx, func(tx *sql.Tx) error {
 		var number int64
 		err := tx.QueryRowContext(ctx, "select number, definition_revision from segments where uid = $1", uid).Scan(&number, &revision)
@@ -103,8 +107,7 @@ func (s *Store) Members(ctx context.Context, uid string, visit func([]audience.U
 		if err != nil {
 			return err
 		}
-		some := make([]audience.UID, 0, 4096)
-		err = each(ctx, tx, func(rows *sql.Rows) error {
+		return each(ctx, tx, func(rows *sql.Rows) error {
 			var raw sql.RawBytes
 			if err := rows.Scan(&raw); err != nil {
 				return err
@@ -112,26 +115,17 @@ func (s *Store) Members(ctx context.Context, uid string, visit func([]audience.U
 			if len(raw) != len(audience.UID{}) {
 				return fmt.Errorf("a member of %d bytes", len(raw))
 			}
-			some = append(some, audience.UID(raw))
-			if len(some) == cap(some) {
-				stop = visit(some)
-				some = some[:0]
-			}
-			return stop
+			list = append(list, audience.UID(raw))
+			return nil
 		}, "select profile from members where segment = $1 order by profile", number)
-		if err == nil && len(some) > 0 {
-			stop = visit(some)
-		}
-		if err == nil {
-			err = stop
-		}
-		return err
 	})
-	if stop != nil {
-		return 0, stop
-	}
 	if err != nil {
 		return 0, fail("read members", err)
+	}
+	for some := range slices.Chunk(list, walked) {
+		if err := visit(some); err != nil {
+			return 0, err // it is the caller's and passes untouched
+		}
 	}
 	return revision, nil
 }

@@ -1,4 +1,4 @@
-package sqlite
+package sqlstore
 
 import (
 	"context"
@@ -38,6 +38,20 @@ func audience(ctx context.Context, tx *sql.Tx, name string) (campaign.Audience, 
 	return a, err
 }
 
+// locked reads one audience and keeps others from changing it until the transaction ends. The row is locked before the joined version
+// is read, in a statement of its own: see [sqldb.Dialect.ForUpdate].
+func (s *Store) locked(ctx context.Context, tx *sql.Tx, name string) (campaign.Audience, error) {
+	var version int64
+	err := tx.QueryRowContext(ctx, `select version from audiences where name = $1`+s.db.Dialect.ForUpdate(), name).Scan(&version)
+	if errors.Is(err, sql.ErrNoRows) {
+		return campaign.Audience{}, campaign.AudienceNotFound(name)
+	}
+	if err != nil {
+		return campaign.Audience{}, err
+	}
+	return audience(ctx, tx, name)
+}
+
 // CreateAudience stores a new audience.
 func (s *Store) CreateAudience(ctx context.Context, a campaign.Audience) (campaign.Audience, error) {
 	spec, err := campaign.EncodeSpec(a.Spec)
@@ -46,7 +60,7 @@ func (s *Store) CreateAudience(ctx context.Context, a campaign.Audience) (campai
 	}
 	a.Version, a.Etag, a.CreateTime = 1, sqldb.NewEtag(), s.moment()
 	a.UpdateTime = a.CreateTime
-	err = s.tx(ctx, "create audience", func(tx *sql.Tx) error {
+	err = fail("create audience", s.db.Tx(ctx, func(tx *sql.Tx) error {
 		done, err := tx.ExecContext(ctx, `insert into audiences (name, uid, display_name, description, owner, version, etag, create_time, update_time)
 values ($1, $2, $3, $4, $5, 1, $6, $7, $7) on conflict (name) do nothing`,
 			a.Name, a.UID, a.DisplayName, a.Description, a.Owner, a.Etag, a.CreateTime.UnixMicro())
@@ -57,7 +71,7 @@ values ($1, $2, $3, $4, $5, 1, $6, $7, $7) on conflict (name) do nothing`,
 			return errors.Join(err, campaign.AudienceExists(a.Name))
 		}
 		return addVersion(ctx, tx, a, spec)
-	})
+	}))
 	if err != nil {
 		return campaign.Audience{}, err
 	}
@@ -72,16 +86,16 @@ func addVersion(ctx context.Context, tx *sql.Tx, a campaign.Audience, spec []byt
 
 // Audience returns an audience.
 func (s *Store) Audience(ctx context.Context, name string) (a campaign.Audience, err error) {
-	err = s.readTx(ctx, "read audience", func(tx *sql.Tx) (err error) {
+	err = fail("read audience", s.db.ReadTx(ctx, func(tx *sql.Tx) (err error) {
 		a, err = audience(ctx, tx, name)
 		return err
-	})
+	}))
 	return a, err
 }
 
 // AudienceSpec returns the spec of one version.
 func (s *Store) AudienceSpec(ctx context.Context, name string, version int64) (spec campaign.Spec, err error) {
-	err = s.readTx(ctx, "read audience version", func(tx *sql.Tx) error {
+	err = fail("read audience version", s.db.ReadTx(ctx, func(tx *sql.Tx) error {
 		var text string
 		err := tx.QueryRowContext(ctx, `select v.spec from audiences a join audience_versions v on v.audience_uid = a.uid
 where a.name = $1 and v.version = $2`, name, version).Scan(&text)
@@ -93,20 +107,20 @@ where a.name = $1 and v.version = $2`, name, version).Scan(&text)
 		}
 		spec, err = campaign.DecodeSpec([]byte(text))
 		return err
-	})
+	}))
 	return spec, err
 }
 
 // Audiences returns a page of audiences.
 func (s *Store) Audiences(ctx context.Context, after string, limit int) (list []campaign.Audience, err error) {
-	err = s.readTx(ctx, "list audiences", func(tx *sql.Tx) error {
+	err = fail("list audiences", s.db.ReadTx(ctx, func(tx *sql.Tx) error {
 		rows, err := tx.QueryContext(ctx, selectAudience+`where a.name > $1 order by a.name limit $2`, after, limit)
 		if err != nil {
 			return err
 		}
 		list, err = sqldb.Collect(rows, scanAudience)
 		return err
-	})
+	}))
 	return list, err
 }
 
@@ -117,8 +131,8 @@ func (s *Store) UpdateAudience(ctx context.Context, a campaign.Audience) (campai
 		return campaign.Audience{}, err
 	}
 	var now campaign.Audience
-	err = s.tx(ctx, "update audience", func(tx *sql.Tx) error {
-		was, err := audience(ctx, tx, a.Name)
+	err = fail("update audience", s.db.Tx(ctx, func(tx *sql.Tx) error {
+		was, err := s.locked(ctx, tx, a.Name)
 		if err != nil {
 			return err
 		}
@@ -137,7 +151,7 @@ func (s *Store) UpdateAudience(ctx context.Context, a campaign.Audience) (campai
 		_, err = tx.ExecContext(ctx, `update audiences set display_name = $2, description = $3, owner = $4, version = $5, etag = $6, update_time = $7
 where name = $1`, now.Name, now.DisplayName, now.Description, now.Owner, now.Version, now.Etag, now.UpdateTime.UnixMicro())
 		return err
-	})
+	}))
 	if err != nil {
 		return campaign.Audience{}, err
 	}
@@ -146,8 +160,8 @@ where name = $1`, now.Name, now.DisplayName, now.Description, now.Owner, now.Ver
 
 // DeleteAudience deletes an audience with its versions.
 func (s *Store) DeleteAudience(ctx context.Context, name, etag string) error {
-	return s.tx(ctx, "delete audience", func(tx *sql.Tx) error {
-		was, err := audience(ctx, tx, name)
+	return fail("delete audience", s.db.Tx(ctx, func(tx *sql.Tx) error {
+		was, err := s.locked(ctx, tx, name)
 		if err != nil {
 			return err
 		}
@@ -164,5 +178,5 @@ func (s *Store) DeleteAudience(ctx context.Context, name, etag string) error {
 		}
 		_, err = tx.ExecContext(ctx, `delete from audiences where name = $1`, name)
 		return err
-	})
+	}))
 }

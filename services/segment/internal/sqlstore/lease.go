@@ -1,4 +1,4 @@
-package sqlite
+package sqlstore
 
 import (
 	"context"
@@ -24,19 +24,16 @@ func (s *Store) AcquireLease(ctx context.Context, holder string, ttl time.Durati
 	e := segment.Epoch{Random: binary.LittleEndian.Uint64(random[:])}
 	err := s.db.Tx(ctx, func(tx *sql.Tx) error {
 		now := s.now()
-		var had string
-		var expires int64
-		err := tx.QueryRowContext(ctx, "select number, holder, expires from leases where range_id = $1", wholeIndex).Scan(&e.Number, &had, &expires)
-		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		had, expires, err := s.lockLease(ctx, tx)
+		if err != nil {
 			return err
 		}
-		if had != "" && had != holder && now.UnixMicro() < expires {
+		if had.holder != "" && had.holder != holder && now.UnixMicro() < expires {
 			return segment.NotLeaseHolder().Retry(time.UnixMicro(expires).Sub(now))
 		}
-		e.Number++
-		_, err = tx.ExecContext(ctx, `insert into leases (range_id, number, random, holder, expires) values ($1, $2, $3, $4, $5)
-			on conflict (range_id) do update set number = excluded.number, random = excluded.random, holder = excluded.holder,
-			expires = excluded.expires`, wholeIndex, e.Number, int64(e.Random), holder, now.Add(ttl).UnixMicro())
+		e.Number = had.Number + 1
+		_, err = tx.ExecContext(ctx, "update leases set number = $1, random = $2, holder = $3, expires = $4 where range_id = $5",
+			e.Number, int64(e.Random), holder, now.Add(ttl).UnixMicro(), wholeIndex)
 		return err
 	})
 	if err != nil {
@@ -60,17 +57,30 @@ func (s *Store) ReleaseLease(ctx context.Context, lease segment.Epoch) error {
 	return fail("release lease", s.db.Classify(err))
 }
 
+// held is a lease with its holder's name; none: it was released, or never taken.
+type held struct {
+	segment.Epoch
+	holder string
+}
+
+// lockLease reads the lease and keeps everybody else from it until the transaction ends. Its row is made when the store is opened,
+// since a row that is not there cannot be locked.
+func (s *Store) lockLease(ctx context.Context, tx *sql.Tx) (h held, expires int64, err error) {
+	var random int64
+	err = tx.QueryRowContext(ctx, "select number, random, holder, expires from leases where range_id = $1"+s.db.Dialect.ForUpdate(), wholeIndex).
+		Scan(&h.Number, &random, &h.holder, &expires)
+	h.Random = uint64(random)
+	return h, expires, err
+}
+
 // underLease runs fn in a transaction that began under the lease; nobody can take it before the transaction ends.
 func (s *Store) underLease(ctx context.Context, lease segment.Epoch, fn func(tx *sql.Tx) error) error {
 	return s.db.Tx(ctx, func(tx *sql.Tx) error {
-		var e segment.Epoch
-		var random int64
-		var holder string
-		err := tx.QueryRowContext(ctx, "select number, random, holder from leases where range_id = $1", wholeIndex).Scan(&e.Number, &random, &holder)
-		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		now, _, err := s.lockLease(ctx, tx)
+		if err != nil {
 			return err
 		}
-		if e.Random = uint64(random); err != nil || holder == "" || e != lease {
+		if now.holder == "" || now.Epoch != lease {
 			return segment.NotLeaseHolder()
 		}
 		return fn(tx)

@@ -1,4 +1,4 @@
-package sqlite_test
+package sqlstore_test
 
 import (
 	"encoding/binary"
@@ -7,13 +7,14 @@ import (
 	"time"
 
 	"github.com/narrowcast/narrowcast/pkg/audience"
+	"github.com/narrowcast/narrowcast/pkg/sqldb"
 	"github.com/narrowcast/narrowcast/services/segment"
-	"github.com/narrowcast/narrowcast/services/segment/internal/sqlite"
+	"github.com/narrowcast/narrowcast/services/segment/internal/sqlstore"
 )
 
 // BenchmarkAppendOrdinals appends 1,000 ordinals at a time, as the index does under an import.
 func BenchmarkAppendOrdinals(b *testing.B) {
-	s := open(b, sqlite.Config{Path: filepath.Join(b.TempDir(), "segment.db")})
+	s := open(b, sqlstore.Config{DB: sqldb.Config{Path: filepath.Join(b.TempDir(), "segment.db")}})
 	lease, err := s.AcquireLease(b.Context(), "h", time.Hour)
 	if err != nil {
 		b.Fatal(err)

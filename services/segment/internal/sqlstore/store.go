@@ -1,4 +1,4 @@
-package sqlite
+package sqlstore
 
 import (
 	"cmp"
@@ -8,37 +8,30 @@ import (
 	"embed"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"sync"
 	"time"
-
-	"go.opentelemetry.io/otel/metric"
-	"go.opentelemetry.io/otel/trace"
 
 	"github.com/narrowcast/narrowcast/pkg/sqldb"
 	"github.com/narrowcast/narrowcast/services/segment"
 )
 
-//go:embed migrations/sqlite/*.sql
+//go:embed migrations/sqlite/*.sql migrations/postgres/*.sql
 var migrations embed.FS
 
-// Config says how to open the store. Path is needed.
+// Config says how to open the store. DB is needed.
 type Config struct {
-	// Path of the file, made if it does not exist.
-	Path string
+	// DB says where the store is.
+	DB sqldb.Config
 	// Now is the clock of times and leases; nil: time.Now.
 	Now func() time.Time
 	// MaxMembers is how many profiles a static list can hold; 0: segment.MaxMembers.
 	MaxMembers int64
 	// Logger hears of migrations; nil: nobody does.
 	Logger *slog.Logger
-	// TracerProvider and MeterProvider observe statements; nil: nobody does.
-	TracerProvider trace.TracerProvider
-	MeterProvider  metric.MeterProvider
 }
 
-// Store is a segment.Store in a SQLite file.
+// Store is a segment.Store in a SQL database.
 type Store struct {
 	db         *sqldb.DB
 	now        func() time.Time
@@ -58,29 +51,37 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	db, err := sqldb.OpenSQLite(ctx, sqldb.Config{Path: cfg.Path, TracerProvider: cfg.TracerProvider, MeterProvider: cfg.MeterProvider})
+	db, err := sqldb.OpenMigrated(ctx, cfg.DB, migrations, cfg.Logger)
 	if err != nil {
 		return nil, fail("open segment store", err)
 	}
 	s := &Store{db: db, now: cfg.Now, maxMembers: cmp.Or(cfg.MaxMembers, segment.MaxMembers)}
-	if err := s.prepare(ctx, cfg.Logger); err != nil {
+	if err := s.prepare(ctx); err != nil {
 		return nil, errors.Join(fail("open segment store", err), db.Close())
 	}
 	return s, nil
 }
 
-func (s *Store) prepare(ctx context.Context, log *slog.Logger) error {
-	files, err := fs.Sub(migrations, "migrations/sqlite")
+// Migrate brings the schema to this program's version and closes the store again.
+func Migrate(ctx context.Context, cfg sqldb.Config, log *slog.Logger) (sqldb.Versions, error) {
+	v, err := sqldb.MigrateOnly(ctx, cfg, migrations, log)
+	return v, fail("migrate segment store", err)
+}
+
+// prepare makes the rows that are always there, and the group.
+func (s *Store) prepare(ctx context.Context) error {
+	// The first life of the store begins when it is first opened.
+	err := s.db.Tx(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, "insert into head (one, incarnation, revision) values (1, $1, 0) on conflict do nothing", rand.Text())
+		if err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, `insert into leases (range_id, number, random, holder, expires) values ($1, 0, 0, '', 0)
+			on conflict do nothing`, wholeIndex)
+		return err
+	})
 	if err != nil {
 		return err
-	}
-	if err := s.db.Migrate(ctx, files, log); err != nil {
-		return err
-	}
-	// The first life of the store begins when its file is made.
-	_, err = s.db.Write.ExecContext(ctx, "insert into head (one, incarnation, revision) values (1, $1, 0) on conflict do nothing", rand.Text())
-	if err != nil {
-		return s.db.Classify(err)
 	}
 	s.group, err = sqldb.NewGroup(s.db, sqldb.GroupConfig[write, written]{
 		Apply:   s.apply,
@@ -90,10 +91,10 @@ func (s *Store) prepare(ctx context.Context, log *slog.Logger) error {
 	return err
 }
 
-// Ping asks the file a question now.
+// Ping asks the database a question now.
 func (s *Store) Ping(ctx context.Context) error { return fail("ping segment store", s.db.Ping(ctx)) }
 
-// Close waits for the writes that have begun and closes the file.
+// Close waits for the writes that have begun and closes the database.
 func (s *Store) Close() error {
 	s.close.Do(func() {
 		// A group's transaction is bounded, so waiting for it is too.
