@@ -14,7 +14,7 @@ import (
 
 // CreateAudience saves an audience.
 func (s *Service) CreateAudience(ctx context.Context, req *campaignv1.CreateAudienceRequest) (*campaignv1.Audience, error) {
-	if err := rpc.CheckText(req); err != nil {
+	if err := kit.CheckText(req); err != nil {
 		return nil, err
 	}
 	in := req.GetAudience()
@@ -90,7 +90,7 @@ func (s *Service) ListAudiences(ctx context.Context, req *campaignv1.ListAudienc
 
 // UpdateAudience changes a saved audience.
 func (s *Service) UpdateAudience(ctx context.Context, req *campaignv1.UpdateAudienceRequest) (*campaignv1.Audience, error) {
-	if err := rpc.CheckText(req); err != nil {
+	if err := kit.CheckText(req); err != nil {
 		return nil, err
 	}
 	in := req.GetAudience()

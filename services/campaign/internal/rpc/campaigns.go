@@ -14,7 +14,7 @@ import (
 
 // CreateCampaign creates a campaign, as a draft.
 func (s *Service) CreateCampaign(ctx context.Context, req *campaignv1.CreateCampaignRequest) (*campaignv1.Campaign, error) {
-	if err := rpc.CheckText(req); err != nil {
+	if err := kit.CheckText(req); err != nil {
 		return nil, err
 	}
 	c, err := checkedCampaign(req.GetCampaign())
@@ -82,7 +82,7 @@ func (s *Service) ListCampaigns(ctx context.Context, req *campaignv1.ListCampaig
 
 // UpdateCampaign changes a campaign.
 func (s *Service) UpdateCampaign(ctx context.Context, req *campaignv1.UpdateCampaignRequest) (*campaignv1.Campaign, error) {
-	if err := rpc.CheckText(req); err != nil {
+	if err := kit.CheckText(req); err != nil {
 		return nil, err
 	}
 	in := req.GetCampaign()
