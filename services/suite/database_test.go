@@ -1,11 +1,13 @@
 package suite_test
 
 import (
+	"path/filepath"
 	"slices"
 	"testing"
 
 	"github.com/narrowcast/narrowcast/pkg/config"
 	"github.com/narrowcast/narrowcast/pkg/fault"
+	"github.com/narrowcast/narrowcast/pkg/keyring"
 	"github.com/narrowcast/narrowcast/pkg/sqldb"
 	"github.com/narrowcast/narrowcast/pkg/testkit"
 	personav1 "github.com/narrowcast/narrowcast/proto/gen/go/narrowcast/persona/v1"
@@ -78,6 +80,13 @@ func TestEachServiceHasASchemaOfItsOwn(t *testing.T) {
 		t.Errorf("stop: %v", err)
 	}
 
+	keys, err := keyring.New()
+	if err == nil {
+		err = keyring.Create(filepath.Join(cfg.DataDir, cfg.Profile.Keys), keys) // on PostgreSQL replicas share them, so none is made by itself
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 	running := cfg
 	running.Target = []string{suite.All}
 	up, _ := start(t, running, suite.Deps{})
