@@ -24,6 +24,7 @@ const (
 	ReasonDuplicateConsent     = "DUPLICATE_CONSENT"
 	ReasonDuplicateIdentifier  = "DUPLICATE_IDENTIFIER"
 	ReasonInvalidIdentifier    = "INVALID_IDENTIFIER"
+	ReasonInvalidEvent         = "INVALID_EVENT"
 	ReasonUnknownField         = "UNKNOWN_FIELD"
 	ReasonImportProtocol       = "IMPORT_PROTOCOL"
 	ReasonImportGap            = "IMPORT_GAP"
