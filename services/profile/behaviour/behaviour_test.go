@@ -121,27 +121,27 @@ func TestTheOrderOfEventsMeansNothing(t *testing.T) {
 func TestNothingChangesBeforeItIsDue(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 3))
 	exact, early := 0, 0
-	for range 30 {
+	for range 60 {
 		events, s := someEvents(r), someSettings(t, r)
 		declared := pick(r, append([]string{""}, audience.Lifecycles...))
 		today := s.Day(around) - 200
 		for range 400 {
 			traits, due := same(t, events, today, s)
-			lifecycle := twin{events, today, s}.lifecycle(declared)
+			lifecycle := newTwin(events, today, s).lifecycle(declared)
 			end := due
 			if due == 0 {
 				end = today + 2500
 			}
-			step := max(1, (end-today)/40) // every day of short waits, some of long ones, and always the last
+			step := max(1, (end-today)/12) // every day of short waits, some of long ones, and always the last
 			for day := today + 1; day < end; day = min(day+step, max(day+1, end-1)) {
-				if got := naive(events, day, s); !reflect.DeepEqual(got, traits) || (twin{events, day, s}).lifecycle(declared) != lifecycle {
+				if got := naive(events, day, s); !reflect.DeepEqual(got, traits) || newTwin(events, day, s).lifecycle(declared) != lifecycle {
 					t.Fatalf("%+v\nare %+v on %d, due on %d, but already %+v on %d", events, traits, today, due, got, day)
 				}
 			}
 			if due == 0 {
 				break
 			}
-			if reflect.DeepEqual(naive(events, due, s), traits) && (twin{events, due, s}).lifecycle(declared) == lifecycle {
+			if reflect.DeepEqual(naive(events, due, s), traits) && newTwin(events, due, s).lifecycle(declared) == lifecycle {
 				early++
 			} else {
 				exact++
@@ -162,7 +162,7 @@ func TestNothingChangesBeforeItIsDue(t *testing.T) {
 // everything every day gives.
 func TestDayByDayEqualsAllAtOnce(t *testing.T) {
 	r := rand.New(rand.NewPCG(4, 4))
-	for range 8 {
+	for range 25 {
 		s := someSettings(t, r)
 		p := &profile.Profile{}
 		var events []profile.Event
@@ -199,7 +199,7 @@ func TestDayByDayEqualsAllAtOnce(t *testing.T) {
 			if !reflect.DeepEqual(p.Traits, want) {
 				t.Fatalf("on %d %+v\nare %+v, want %+v", day, events, p.Traits, want)
 			}
-			if l := (twin{events, day, s}).lifecycle(declared); p.Lifecycle != l {
+			if l := newTwin(events, day, s).lifecycle(declared); p.Lifecycle != l {
 				t.Fatalf("on %d %+v\nof whom %q was said is %q, want %q", day, events, declared, p.Lifecycle, l)
 			}
 		}
@@ -242,6 +242,22 @@ func TestDaysAreThoseOfTheZone(t *testing.T) {
 		s := behaviour.Settings{Location: zone(t, c.zone)}
 		if got := s.Day(at(c.instant)); got != day(c.day) {
 			t.Errorf("%s in %s is on %s, want %s", c.instant, c.zone, audience.FormatDay(got), c.day)
+		}
+	}
+}
+
+// What is remembered of the clocks for one event holds for another one only until they change.
+func TestDaysAreRightOnBothSidesOfAChangeOfTheClocks(t *testing.T) {
+	for name, change := range map[string]time.Time{
+		"America/Sao_Paulo": at("2018-02-18T02:00:00Z"), "America/St_Johns": at("2006-10-29T02:31:00Z"), "Pacific/Apia": at("2011-12-30T10:00:00Z"),
+		"Europe/Paris": at("2026-03-29T01:00:00Z"),
+	} {
+		s := behaviour.Settings{Currency: "EUR", Location: zone(t, name)}
+		for shift := -4 * time.Hour; shift <= 4*time.Hour; shift += 20 * time.Minute {
+			for _, other := range []time.Duration{-10 * 24 * time.Hour, 10 * 24 * time.Hour} {
+				events := []profile.Event{{Kind: "visit", Time: change.Add(other)}, {Kind: "click", Time: change.Add(shift)}}
+				same(t, events, s.Day(change)+20, s)
+			}
 		}
 	}
 }

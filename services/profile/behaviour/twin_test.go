@@ -13,13 +13,27 @@ import (
 // twin computes traits by their definitions, one question after the other, each over all events, with the standard library's
 // calendar and big numbers.
 type twin struct {
-	events []profile.Event
+	events []dated
 	today  int64
 	s      behaviour.Settings
 }
 
+// dated is an event and its day.
+type dated struct {
+	*profile.Event
+	day int64
+}
+
+func newTwin(events []profile.Event, today int64, s behaviour.Settings) twin {
+	w := twin{today: today, s: s}
+	for i := range events {
+		w.events = append(w.events, dated{&events[i], dayOf(events[i].Time, s.Location)})
+	}
+	return w
+}
+
 func naive(events []profile.Event, today int64, s behaviour.Settings) *profile.Traits {
-	w := twin{events, today, s}
+	w := newTwin(events, today, s)
 	if len(w.of("", 0)) == 0 {
 		return nil
 	}
@@ -30,13 +44,13 @@ func naive(events []profile.Event, today int64, s behaviour.Settings) *profile.T
 	t.Purchases = profile.Purchases{
 		Activity: w.activity("purchase"), Currency: s.Currency,
 		Sum: clamp(w.sum(0)), Sum30: clamp(w.sum(30)), Sum90: clamp(w.sum(90)), Sum365: clamp(w.sum(365)),
-		FavouriteChannel:  w.favourite(func(e profile.Event) string { return e.Channel }),
-		FavouriteBrand:    w.favourite(func(e profile.Event) string { return e.Brand }),
-		FavouriteCategory: w.favourite(func(e profile.Event) string { return e.Category }),
+		FavouriteChannel:  w.favourite(func(e dated) string { return e.Channel }),
+		FavouriteBrand:    w.favourite(func(e dated) string { return e.Brand }),
+		FavouriteCategory: w.favourite(func(e dated) string { return e.Category }),
 	}
 	for i, e := range w.of("purchase", 0) {
-		if d := w.day(e); i == 0 || d < t.Purchases.First {
-			t.Purchases.First = d
+		if i == 0 || e.day < t.Purchases.First {
+			t.Purchases.First = e.day
 		}
 	}
 	if n := w.orders(w.priced(365)); n > 0 {
@@ -78,22 +92,20 @@ func naive(events []profile.Event, today int64, s behaviour.Settings) *profile.T
 	return t
 }
 
-// day counts midnights: the date that the clocks of the zone show, taken as one of UTC.
-func (w twin) day(e profile.Event) int64 {
-	at := e.Time
-	if w.s.Location != nil {
-		at = at.In(w.s.Location)
+// dayOf counts midnights: the date that the clocks of the zone show, taken as one of UTC.
+func dayOf(at time.Time, zone *time.Location) int64 {
+	if zone != nil {
+		at = at.In(zone)
 	}
 	y, m, d := at.Date()
-	return int64(time.Date(y, m, d, 0, 0, 0, 0, time.UTC).Sub(time.Unix(0, 0)) / (24 * time.Hour))
+	return time.Date(y, m, d, 0, 0, 0, 0, time.UTC).Unix() / (24 * 60 * 60)
 }
 
 // of returns the events of a kind ("": all) in a window (0: all that happened).
-func (w twin) of(kind string, window int64) []profile.Event {
-	var list []profile.Event
+func (w twin) of(kind string, window int64) []dated {
+	var list []dated
 	for _, e := range w.events {
-		d := w.day(e)
-		if (kind == "" || e.Kind == kind) && d <= w.today && (window == 0 || w.today-window < d) {
+		if (kind == "" || e.Kind == kind) && e.day <= w.today && (window == 0 || w.today-window < e.day) {
 			list = append(list, e)
 		}
 	}
@@ -109,14 +121,14 @@ func (w twin) activity(kind string) profile.Activity {
 	}
 	a := profile.Activity{Count: number(0), Count30: number(30), Count90: number(90), Count365: number(365)}
 	for i, e := range w.of(kind, 0) {
-		if d := w.day(e); i == 0 || d > a.Last {
-			a.Last = d
+		if i == 0 || e.day > a.Last {
+			a.Last = e.day
 		}
 	}
 	return a
 }
 
-func (w twin) orders(lines []profile.Event) int64 {
+func (w twin) orders(lines []dated) int64 {
 	names := make(map[string]bool)
 	single := 0
 	for _, e := range lines {
@@ -129,8 +141,8 @@ func (w twin) orders(lines []profile.Event) int64 {
 	return int64(len(names) + single)
 }
 
-func (w twin) priced(window int64) []profile.Event {
-	return slices.DeleteFunc(w.of("purchase", window), func(e profile.Event) bool {
+func (w twin) priced(window int64) []dated {
+	return slices.DeleteFunc(w.of("purchase", window), func(e dated) bool {
 		return e.Amount == nil || e.Amount.Currency != w.s.Currency
 	})
 }
@@ -143,7 +155,7 @@ func (w twin) sum(window int64) *big.Int {
 	return total
 }
 
-func (w twin) favourite(of func(profile.Event) string) string {
+func (w twin) favourite(of func(dated) string) string {
 	type candidate struct {
 		name  string
 		count int
@@ -188,7 +200,7 @@ func (w twin) lifecycle(declared string) string {
 	}
 	bought := w.of("purchase", 0)
 	switch {
-	case slices.ContainsFunc(bought, func(e profile.Event) bool { return w.day(e)+silence >= w.today }):
+	case slices.ContainsFunc(bought, func(e dated) bool { return e.day+silence >= w.today }):
 		return "customer"
 	case len(bought) > 0:
 		return "lapsed"
