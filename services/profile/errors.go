@@ -26,6 +26,7 @@ const (
 	ReasonInvalidIdentifier    = "INVALID_IDENTIFIER"
 	ReasonIdentifierBlocked    = "IDENTIFIER_BLOCKED"
 	ReasonTooManyIdentifiers   = "TOO_MANY_IDENTIFIERS"
+	ReasonInvalidEvent         = "INVALID_EVENT"
 	ReasonUnknownField         = "UNKNOWN_FIELD"
 	ReasonImportProtocol       = "IMPORT_PROTOCOL"
 	ReasonImportGap            = "IMPORT_GAP"
