@@ -22,6 +22,12 @@ const (
 	AttrSurveySatisfaction        = "survey.satisfaction" // mean score of 365 days, 0.00 to 10.00
 )
 
+// Digits after the point of the traits that are neither counts nor money.
+const (
+	LoyaltyScale      = 4
+	SatisfactionScale = 2
+)
+
 // Activities are the kinds of events, beside purchases, that have attributes: those of ActivityAttrs.
 var Activities = []string{"visit", "open", "click", "response", "complaint", "survey"}
 
@@ -53,8 +59,8 @@ func traits() []Attribute {
 		{Name: AttrPurchaseFavouriteChannel, Kind: KindEnum, Values: Channels},
 		{Name: AttrPurchaseFavouriteBrand, Kind: KindText},
 		{Name: AttrPurchaseFavouriteCategory, Kind: KindText},
-		{Name: AttrPurchaseLoyalty, Kind: KindDecimal, Scale: 4},
-		{Name: AttrSurveySatisfaction, Kind: KindDecimal, Scale: 2},
+		{Name: AttrPurchaseLoyalty, Kind: KindDecimal, Scale: LoyaltyScale},
+		{Name: AttrSurveySatisfaction, Kind: KindDecimal, Scale: SatisfactionScale},
 	}
 	for _, kind := range Activities {
 		a := ActivityAttrsOf(kind)
