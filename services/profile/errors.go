@@ -27,6 +27,8 @@ const (
 	ReasonIdentifierBlocked    = "IDENTIFIER_BLOCKED"
 	ReasonTooManyIdentifiers   = "TOO_MANY_IDENTIFIERS"
 	ReasonInvalidEvent         = "INVALID_EVENT"
+	ReasonEventNotFound        = "EVENT_NOT_FOUND"
+	ReasonNotOneProfile        = "NOT_ONE_PROFILE"
 	ReasonUnknownField         = "UNKNOWN_FIELD"
 	ReasonImportProtocol       = "IMPORT_PROTOCOL"
 	ReasonImportGap            = "IMPORT_GAP"
