@@ -22,6 +22,8 @@ import (
 	"github.com/narrowcast/narrowcast/pkg/sqldb"
 	"github.com/narrowcast/narrowcast/pkg/telemetry"
 	"github.com/narrowcast/narrowcast/services/profile"
+	"github.com/narrowcast/narrowcast/services/profile/behaviour"
+	"github.com/narrowcast/narrowcast/services/profile/internal/recompute"
 	"github.com/narrowcast/narrowcast/services/profile/internal/rekey"
 	"github.com/narrowcast/narrowcast/services/profile/internal/rpc"
 	"github.com/narrowcast/narrowcast/services/profile/internal/sqlstore"
@@ -38,6 +40,11 @@ type Config struct {
 	PhoneRegion  string              `help:"Country (ISO 3166-1 alpha-2) of phone numbers without country code; none: they are refused." env:"NARROWCAST_PROFILE_PHONE_REGION" placeholder:"FR"`
 	Currency     string              `help:"Currency (ISO 4217) in which money without a named currency is compared." env:"NARROWCAST_CURRENCY" default:"EUR"`
 	TimeZone     string              `help:"Time zone (IANA) in which days turn." env:"NARROWCAST_TIME_ZONE" default:"UTC"`
+	KeepEvents   int64               `help:"Days for which events are kept after their own; 0: for ever." env:"NARROWCAST_PROFILE_KEEP_EVENTS" default:"0"`
+	KeepEventsOf map[string]int64    `help:"The same for single kinds of events, such as visit=90; 0: for ever." env:"NARROWCAST_PROFILE_KEEP_EVENTS_OF" placeholder:"KIND=DAYS"`
+	DueInterval  time.Duration       `help:"How often profiles are looked for whose traits change with the day." env:"NARROWCAST_PROFILE_DUE_INTERVAL" default:"1m"`
+	DueRows      int                 `help:"Most profiles whose traits are computed anew in one commit for that." env:"NARROWCAST_PROFILE_DUE_ROWS" default:"500"`
+	DuePause     time.Duration       `help:"Least wait between such commits, so that others can write." env:"NARROWCAST_PROFILE_DUE_PAUSE" default:"20ms"`
 	GroupDelay   time.Duration       `help:"Longest wait of a write for others to share its commit." env:"NARROWCAST_PROFILE_GROUP_DELAY" default:"5ms"`
 	GroupChanges int                 `help:"Most changes of writes that share a commit." env:"NARROWCAST_PROFILE_GROUP_CHANGES" default:"1000"`
 	UnitRows     int                 `help:"Most rows of an import in one commit." env:"NARROWCAST_PROFILE_UNIT_ROWS" default:"5000"`
@@ -49,7 +56,8 @@ type Config struct {
 // Default returns the configuration that holds where nothing is said.
 func Default() Config {
 	return Config{
-		Path: "profile.db", Connections: 8, Migrate: sqldb.MigrateAuto, Keys: "profile.keys", Allow: slices.Clone(profile.DefaultAllow), Currency: "EUR", TimeZone: "UTC", GroupDelay: 5 * time.Millisecond, GroupChanges: 1000,
+		Path: "profile.db", Connections: 8, Migrate: sqldb.MigrateAuto, Keys: "profile.keys", Allow: slices.Clone(profile.DefaultAllow), Currency: "EUR", TimeZone: "UTC",
+		DueInterval: time.Minute, DueRows: 500, DuePause: 20 * time.Millisecond, GroupDelay: 5 * time.Millisecond, GroupChanges: 1000,
 		UnitRows: 5000, UnitDelay: 200 * time.Millisecond, Checkpoint: 500 * time.Millisecond, SendTimeout: 30 * time.Second,
 	}
 }
@@ -70,6 +78,13 @@ func (c Config) Validate() error {
 	if _, err := time.LoadLocation(c.TimeZone); err != nil || c.TimeZone == "" || c.TimeZone == "Local" {
 		errs = append(errs, errors.New("time-zone: give an IANA name such as Europe/Paris"))
 	}
+	check(c.KeepEvents >= 0 && c.KeepEvents <= profile.MaxRetention, "keep-events: give a number of days, 0 for ever")
+	for kind, days := range c.KeepEventsOf {
+		check(profile.IsEventKind(kind) && days >= 0 && days <= profile.MaxRetention, "keep-events-of: give kinds of events and days, such as visit=90")
+	}
+	check(c.DueInterval > 0 && c.DueInterval <= time.Hour, "due-interval: give up to one hour")
+	check(c.DueRows > 0 && c.DueRows <= 100_000, "due-rows: give 1 to 100000")
+	check(c.DuePause > 0 && c.DuePause <= time.Minute, "due-pause: give up to one minute")
 	check(c.GroupDelay > 0 && c.GroupDelay <= time.Second, "group-delay: give up to one second")
 	check(c.GroupChanges > 0 && c.GroupChanges <= 100_000, "group-changes: give 1 to 100000")
 	check(c.UnitRows > 0 && c.UnitRows <= 100_000, "unit-rows: give 1 to 100000")
@@ -94,8 +109,7 @@ type Deps struct {
 type Server struct {
 	store profile.Store
 	rpc   *rpc.Service
-	keys  *keyring.Source
-	rekey *rekey.Job
+	jobs  []func(context.Context) error
 }
 
 // New opens the store, brings its schema to this program's version and makes the service.
@@ -121,18 +135,23 @@ func New(ctx context.Context, cfg Config, deps Deps) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make guard of identifiers: %w", err)
 	}
+	zone, err := time.LoadLocation(cfg.TimeZone)
+	if err != nil {
+		return nil, fmt.Errorf("read time zone: %w", err)
+	}
 	store, err := sqlstore.Open(ctx, sqlstore.Config{
 		SQL: sqldb.Config{
 			Path: cfg.Path, URL: cfg.Database, Schema: "profile", Migrate: cfg.Migrate, Readers: cfg.Connections,
 			TracerProvider: deps.TracerProvider, MeterProvider: deps.MeterProvider,
 		},
 		Keys: keys, Logger: deps.Logger, Now: deps.Now,
+		Behaviour: behaviour.Settings{Currency: cfg.Currency, Location: zone}, Retention: profile.Retention{Days: cfg.KeepEvents, Of: cfg.KeepEventsOf},
 		GroupDelay: cfg.GroupDelay, GroupChanges: cfg.GroupChanges,
 	})
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{store: store, keys: keys}
+	s := &Server{store: store}
 	if s.rpc, err = rpc.New(ctx, rpc.Options{
 		Store: store, Logger: deps.Logger, Currency: cfg.Currency, TimeZone: cfg.TimeZone,
 		Now:        deps.Now,
@@ -145,25 +164,33 @@ func New(ctx context.Context, cfg Config, deps Deps) (*Server, error) {
 	if deps.MeterProvider != nil {
 		meter = deps.MeterProvider.Meter(telemetry.Scope + "profile")
 	}
-	s.rekey, err = rekey.New(rekey.Config{Store: store, Changed: keys.Changed, Logger: deps.Logger.With("component", "profile"), Meter: meter})
+	log := deps.Logger.With("component", "profile")
+	rekeying, err := rekey.New(rekey.Config{Store: store, Changed: keys.Changed, Logger: log, Meter: meter})
 	if err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
+	days, err := recompute.New(recompute.Config{Store: store, Logger: log, Meter: meter, Limit: cfg.DueRows, Pause: cfg.DuePause, Interval: cfg.DueInterval})
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	s.jobs = append(s.jobs, keys.Run, rekeying.Run, days.Run)
 	return s, nil
 }
 
-// Register adds ProfileService, AttributeService and IdentityService.
+// Register adds ProfileService, AttributeService, IdentityService and EventService.
 func (s *Server) Register(r grpc.ServiceRegistrar) {
 	profilev1.RegisterProfileServiceServer(r, s.rpc)
 	profilev1.RegisterAttributeServiceServer(r, s.rpc)
 	profilev1.RegisterIdentityServiceServer(r, s.rpc)
+	profilev1.RegisterEventServiceServer(r, s.rpc)
 }
 
-// Run follows the key file and puts what is stored under its primary keys until ctx ends.
+// Run follows the key file, puts what is stored under its primary keys and keeps traits up with the days until ctx ends.
 func (s *Server) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return s.keys.Run(ctx) })
-	group.Go(func() error { return s.rekey.Run(ctx) })
+	for _, job := range s.jobs {
+		group.Go(func() error { return job(ctx) })
+	}
 	return group.Wait()
 }
 
