@@ -15,10 +15,10 @@ import (
 	profilev1 "github.com/narrowcast/narrowcast/proto/gen/go/narrowcast/profile/v1"
 
 	"github.com/narrowcast/narrowcast/pkg/identity"
-	"github.com/narrowcast/narrowcast/pkg/keyring"
 	"github.com/narrowcast/narrowcast/pkg/sqldb"
 	"github.com/narrowcast/narrowcast/pkg/telemetry"
 	"github.com/narrowcast/narrowcast/services/profile"
+	"github.com/narrowcast/narrowcast/services/profile/internal/recompute"
 	"github.com/narrowcast/narrowcast/services/profile/internal/rekey"
 	"github.com/narrowcast/narrowcast/services/profile/internal/rpc"
 	"github.com/narrowcast/narrowcast/services/profile/internal/sqlstore"
@@ -36,8 +36,7 @@ type Deps struct {
 type Server struct {
 	store profile.Store
 	rpc   *rpc.Service
-	keys  *keyring.Source
-	rekey *rekey.Job
+	jobs  []func(context.Context) error
 }
 
 // filled has what may be left out.
@@ -62,7 +61,11 @@ func Migrate(ctx context.Context, cfg Config, deps Deps) (sqldb.Versions, error)
 	if err != nil {
 		return sqldb.Versions{}, err
 	}
-	return sqlstore.Migrate(ctx, cfg.store(keys, deps))
+	where, err := cfg.store(keys, deps)
+	if err != nil {
+		return sqldb.Versions{}, err
+	}
+	return sqlstore.Migrate(ctx, where)
 }
 
 // New opens the store, brings its schema to this program's version and makes the service.
@@ -79,11 +82,15 @@ func New(ctx context.Context, cfg Config, deps Deps) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make guard of identifiers: %w", err)
 	}
-	store, err := sqlstore.Open(ctx, cfg.store(keys, deps))
+	where, err := cfg.store(keys, deps)
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{store: store, keys: keys}
+	store, err := sqlstore.Open(ctx, where)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{store: store}
 	if s.rpc, err = rpc.New(ctx, rpc.Options{
 		Store: store, Logger: deps.Logger, Currency: cfg.Currency, TimeZone: cfg.TimeZone,
 		Now:        deps.Now,
@@ -96,25 +103,33 @@ func New(ctx context.Context, cfg Config, deps Deps) (*Server, error) {
 	if deps.MeterProvider != nil {
 		meter = deps.MeterProvider.Meter(telemetry.Scope + "profile")
 	}
-	s.rekey, err = rekey.New(rekey.Config{Store: store, Changed: keys.Changed, Logger: deps.Logger.With("component", "profile"), Meter: meter})
+	log := deps.Logger.With("component", "profile")
+	rekeying, err := rekey.New(rekey.Config{Store: store, Changed: keys.Changed, Logger: log, Meter: meter})
 	if err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
+	days, err := recompute.New(recompute.Config{Store: store, Logger: log, Meter: meter, Limit: cfg.DueRows, Pause: cfg.DuePause, Interval: cfg.DueInterval})
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	s.jobs = append(s.jobs, keys.Run, rekeying.Run, days.Run)
 	return s, nil
 }
 
-// Register adds ProfileService, AttributeService and IdentityService.
+// Register adds ProfileService, AttributeService, IdentityService and EventService.
 func (s *Server) Register(r grpc.ServiceRegistrar) {
 	profilev1.RegisterProfileServiceServer(r, s.rpc)
 	profilev1.RegisterAttributeServiceServer(r, s.rpc)
 	profilev1.RegisterIdentityServiceServer(r, s.rpc)
+	profilev1.RegisterEventServiceServer(r, s.rpc)
 }
 
-// Run follows the key file and puts what is stored under its primary keys until ctx ends.
+// Run follows the key file, puts what is stored under its primary keys and keeps traits up with the days until ctx ends.
 func (s *Server) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return s.keys.Run(ctx) })
-	group.Go(func() error { return s.rekey.Run(ctx) })
+	for _, job := range s.jobs {
+		group.Go(func() error { return job(ctx) })
+	}
 	return group.Wait()
 }
 

@@ -22,6 +22,20 @@ func MakeNewer(t testing.TB, s *Store) {
 	}
 }
 
+// MoveEvents moves events in a commit of their own.
+func (s *Store) MoveEvents(ctx context.Context, from, to audience.UID, of ...audience.UID) (profile.Position, error) {
+	return s.submit(ctx, "move events", 1, func(ctx context.Context, d *draft) error { return d.moveEvents(ctx, from, to, of...) })
+}
+
+// Due returns the day on which a profile is due.
+func (s *Store) Due(t testing.TB, uid audience.UID) (day int64) {
+	t.Helper()
+	if err := s.db.Write.QueryRowContext(t.Context(), "select day from due where uid = $1", uid[:]).Scan(&day); err != nil {
+		t.Fatal(err)
+	}
+	return day
+}
+
 // Bare are rows as a store keeps them, ready to be inserted.
 type Bare struct {
 	profiles [][]any

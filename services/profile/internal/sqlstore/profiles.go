@@ -60,7 +60,8 @@ func (d *draft) create(ctx context.Context, p *profile.Profile) (*op, error) {
 	if err := d.claim(old.uid, ids); err != nil {
 		return nil, err
 	}
-	return d.put(old, record.Body(nil, p), record.Contact(nil, p), ids)
+	profile.KeepComputed(p, nil)
+	return d.putProfile(old, p)
 }
 
 // Update changes a profile.
@@ -77,10 +78,12 @@ func (s *Store) Update(ctx context.Context, uid audience.UID, etag string, chang
 		if err != nil {
 			return err
 		}
+		computed := &profile.Profile{Lifecycle: p.Lifecycle, Traits: p.Traits.Clone()}
 		if err := change(p); err != nil {
 			return err
 		}
 		p.UID = uid
+		profile.KeepComputed(p, computed)
 		ids := p.ExternalIDs()
 		if err := d.b.loadHolders(ctx, ids); err != nil {
 			return err

@@ -23,6 +23,7 @@ type entry struct {
 	contact          []byte // in clear; of a state of the database only once it was opened
 	sealed           []byte // of a state of the database
 	key              int64  // with which sealed is sealed
+	keeps            bool   // names and identifiers are those of the database, whether contact was opened or not
 	stored           int64  // revision, where the state is that of the database
 	op               *op    // the change that made the state, where it is not
 }
@@ -84,6 +85,8 @@ type stage struct {
 	attributes map[string]*profile.Attribute
 	requests   map[string]*op
 	imports    map[string]importing
+	events     map[eventKey]*happening
+	touched    map[audience.UID]bool // whose traits are computed anew
 	rekeyed    rekeyed
 	ops        []*op
 }
@@ -92,6 +95,7 @@ func newStage() stage {
 	return stage{
 		entries: make(map[audience.UID]*entry), holders: make(map[profile.ExternalID]audience.UID),
 		attributes: make(map[string]*profile.Attribute), requests: make(map[string]*op), imports: make(map[string]importing),
+		events: make(map[eventKey]*happening), touched: make(map[audience.UID]bool),
 	}
 }
 
@@ -102,6 +106,8 @@ func (s *stage) merge(later *stage) {
 	maps.Copy(s.attributes, later.attributes)
 	maps.Copy(s.requests, later.requests)
 	maps.Copy(s.imports, later.imports)
+	maps.Copy(s.events, later.events)
+	maps.Copy(s.touched, later.touched)
 	s.rekeyed.merge(later.rekeyed)
 	s.ops = append(s.ops, later.ops...)
 }
@@ -118,8 +124,12 @@ type batch struct {
 	// What the transaction held when the group read it.
 	dbEntries map[audience.UID]*entry
 	dbHolders map[profile.ExternalID]audience.UID
+	dbBearers map[profile.Identifier][]audience.UID
+	dbEvents  map[eventKey]*happening
+	dbStories map[audience.UID]*story
 	// dbAttributes are the revisions of declarations.
 	dbAttributes map[string]int64
+	due          []dueRow
 	now          int64
 	moved        int64 // the head that the group made; 0: none
 }
@@ -225,6 +235,11 @@ func (d *draft) put(old *entry, body, contact []byte, ids []profile.ExternalID) 
 		d.holders[id] = old.uid
 	}
 	return d.change(e), nil
+}
+
+// putProfile stages a profile, whose external ids are claimed.
+func (d *draft) putProfile(old *entry, p *profile.Profile) (*op, error) {
+	return d.put(old, record.Body(make([]byte, 0, 256), p), record.Contact(nil, p), p.ExternalIDs())
 }
 
 // remove stages the deletion of a profile.

@@ -58,7 +58,7 @@ func TestConformance(t *testing.T) {
 	for name, where := range engines {
 		t.Run(name, func(t *testing.T) {
 			storetest.Run(t, func(t testing.TB, now func() time.Time) profile.Store {
-				return open(t, sqlstore.Config{SQL: where(t), Now: now})
+				return open(t, sqlstore.Config{SQL: where(t), Now: now, Behaviour: storetest.Settings})
 			})
 		})
 	}

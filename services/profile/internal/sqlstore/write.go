@@ -17,7 +17,7 @@ func (b *batch) writeProfiles(ctx context.Context) error {
 			removed = append(removed, o)
 		case old == nil || !old.exists:
 			fresh = append(fresh, o)
-		case string(old.contact) == string(e.contact): // opened to be compared
+		case e.keeps || string(old.contact) == string(e.contact): // opened to be compared
 			bodies = append(bodies, o)
 		default:
 			contacts = append(contacts, o)
