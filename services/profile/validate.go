@@ -126,13 +126,16 @@ func (p *Profile) canonicalConsents(v *fault.Violations) {
 		c.Source = audience.NormalizeText(c.Source)
 		c.Decided = canonicalTime(c.Decided)
 	}
-	slices.SortFunc(p.Consents, func(a, b Consent) int {
-		return cmp.Or(cmp.Compare(place(audience.Purposes, a.Purpose), place(audience.Purposes, b.Purpose)),
-			cmp.Compare(place(audience.Channels, a.Channel), place(audience.Channels, b.Channel)))
-	})
+	slices.SortFunc(p.Consents, CompareConsents)
 	if len(p.Consents) == 0 {
 		p.Consents = nil
 	}
+}
+
+// CompareConsents orders consents as canonical profiles hold them: by purpose, then by channel with the general decision first.
+func CompareConsents(a, b Consent) int {
+	return cmp.Or(cmp.Compare(place(audience.Purposes, a.Purpose), place(audience.Purposes, b.Purpose)),
+		cmp.Compare(place(audience.Channels, a.Channel), place(audience.Channels, b.Channel)))
 }
 
 // canonicalTime cuts a time to what is stored. The zero time, unknown, stays zero.
@@ -161,12 +164,15 @@ func (p *Profile) canonicalIdentifiers(v *fault.Violations) {
 			v.Add(at, ReasonDuplicateIdentifier, "the identifier is there already; give it once")
 		}
 	}
-	slices.SortFunc(p.Identifiers, func(a, b Identifier) int {
-		return cmp.Or(cmp.Compare(place(IdentifierKinds, a.Kind), place(IdentifierKinds, b.Kind)), strings.Compare(a.Source, b.Source), strings.Compare(a.Value, b.Value))
-	})
+	slices.SortFunc(p.Identifiers, CompareIdentifiers)
 	if len(p.Identifiers) == 0 {
 		p.Identifiers = nil
 	}
+}
+
+// CompareIdentifiers orders identifiers as canonical profiles hold them: by kind, source and value.
+func CompareIdentifiers(a, b Identifier) int {
+	return cmp.Or(cmp.Compare(place(IdentifierKinds, a.Kind), place(IdentifierKinds, b.Kind)), strings.Compare(a.Source, b.Source), strings.Compare(a.Value, b.Value))
 }
 
 func badIdentifier(text string) bool {
