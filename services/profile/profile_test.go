@@ -5,10 +5,13 @@ import (
 	"crypto/rand"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/narrowcast/narrowcast/pkg/fault"
+	"github.com/narrowcast/narrowcast/pkg/identity"
+	"github.com/narrowcast/narrowcast/pkg/population"
 	"github.com/narrowcast/narrowcast/services/profile"
 )
 
@@ -28,7 +31,7 @@ func TestTwoWaysOfSayingTheSameBecomeOne(t *testing.T) {
 				{Purpose: "profiling", Status: "granted", Expires: &day, Decided: time.Date(2025, 1, 1, 1, 0, 0, 1999, time.FixedZone("", 3600))},
 				{Purpose: "marketing", Channel: "sms", Status: "denied"}, {Purpose: "marketing", Status: "denied"},
 			},
-			Identifiers: []profile.Identifier{{Kind: "email", Value: "x"}, {Kind: "external_id", Source: "b", Value: "1"}, {Kind: "external_id", Source: "a", Value: "2"}},
+			Identifiers: []profile.Identifier{{Kind: "email", Value: " Zoë.Ä+x@EXAMPLE.com"}, {Kind: "phone", Value: "+44 7700 900-123"}, {Kind: "external_id", Source: "b", Value: "1"}, {Kind: "external_id", Source: "a", Value: "2"}},
 			Custom: map[string]profile.Value{
 				"plan": {Type: profile.TypeString, Text: "cafe\u0301"}, "score": {Type: profile.TypeDecimal, Text: "007.5"}, "tags": {Type: profile.TypeStringList},
 			},
@@ -40,16 +43,16 @@ func TestTwoWaysOfSayingTheSameBecomeOne(t *testing.T) {
 			{Purpose: "marketing", Status: "denied"}, {Purpose: "marketing", Channel: "sms", Status: "denied"},
 			{Purpose: "profiling", Status: "granted", Expires: &day, Decided: time.Date(2025, 1, 1, 0, 0, 0, 1000, time.UTC)},
 		},
-		Identifiers: []profile.Identifier{{Kind: "external_id", Source: "a", Value: "2"}, {Kind: "external_id", Source: "b", Value: "1"}, {Kind: "email", Value: "x"}},
+		Identifiers: []profile.Identifier{{Kind: "external_id", Source: "a", Value: "2"}, {Kind: "external_id", Source: "b", Value: "1"}, {Kind: "email", Value: "zoë.ä+x@example.com"}, {Kind: "phone", Value: "+447700900123"}},
 		Custom: map[string]profile.Value{
 			"plan": {Type: profile.TypeString, Text: "caf\u00e9"}, "score": {Type: profile.TypeDecimal, Text: "7.500"}, "tags": {Type: profile.TypeStringList, List: []string{}},
 		},
 	}
 	p := make()
-	if err := p.Canonicalize(schema); err != nil || !reflect.DeepEqual(p, want) {
+	if err := p.Canonicalize(schema, profile.Rules{}); err != nil || !reflect.DeepEqual(p, want) {
 		t.Fatalf("became %+v (%v), want %+v", p, err, want)
 	}
-	if again := p.Clone(); again.Canonicalize(schema) != nil || !reflect.DeepEqual(again, want) {
+	if again := p.Clone(); again.Canonicalize(schema, profile.Rules{}) != nil || !reflect.DeepEqual(again, want) {
 		t.Errorf("the second time it became %+v", again)
 	}
 }
@@ -61,7 +64,7 @@ func TestEveryWrongFieldIsNamed(t *testing.T) {
 		Identifiers: []profile.Identifier{{Kind: "external_id", Value: "1"}},
 		Custom:      map[string]profile.Value{"nope": {}, "tags": {Type: profile.TypeStringList, List: []string{"c"}}},
 	}
-	f := fault.As(p.Canonicalize(schema))
+	f := fault.As(p.Canonicalize(schema, profile.Rules{}))
 	if f == nil || f.Kind != fault.Invalid || f.Reason != profile.ReasonValidationFailed {
 		t.Fatalf("the fault is %v", f)
 	}
@@ -106,5 +109,107 @@ func TestUIDsAscendWhateverTheClockDoes(t *testing.T) {
 	}
 	if got := profile.Name(last); len(got) != 45 || got[:9] != "profiles/" {
 		t.Errorf("the name is %q", got)
+	}
+}
+
+func TestIdentifiersThatNobodyMayKeepAreRefused(t *testing.T) {
+	guard, err := identity.NewGuard()
+	if err != nil {
+		t.Fatal(err)
+	}
+	rules := profile.Rules{Guard: guard, Allow: profile.DefaultAllow}
+	many := make([]profile.Identifier, 9)
+	for i := range many {
+		many[i] = profile.Identifier{Kind: "email", Value: string(rune('a'+i)) + "@example.com"}
+	}
+	for name, c := range map[string]struct {
+		rules  profile.Rules
+		ids    []profile.Identifier
+		reason string
+		field  string
+		meta   map[string]string
+	}{
+		"placeholder": {rules, []profile.Identifier{{Kind: "phone", Value: "+33639980001"}, {Kind: "email", Value: "Test@Test.com"}},
+			profile.ReasonIdentifierBlocked, "identifiers[1].value", map[string]string{"rule": identity.RulePlaceholder, "kind": "email"}},
+		"example domain where it is not allowed": {profile.Rules{Guard: guard}, many[:1],
+			profile.ReasonIdentifierBlocked, "identifiers[0].value", map[string]string{"rule": identity.RuleReservedDomain, "kind": "email"}},
+		"example domain": {rules: rules, ids: many[:8]},
+		"fiction":        {rules: rules, ids: []profile.Identifier{{Kind: "phone", Value: "+1 202 555 0123"}}},
+		"no guard":       {rules: profile.Rules{}, ids: []profile.Identifier{{Kind: "email", Value: "test@test.com"}}},
+		"too many":       {rules, many, profile.ReasonTooManyIdentifiers, "identifiers", map[string]string{"kind": "email", "limit": "8", "count": "9"}},
+		"no address":     {rules, []profile.Identifier{{Kind: "email", Value: "nobody"}}, profile.ReasonInvalidIdentifier, "identifiers[0].value", nil},
+		"no such kind":   {rules, []profile.Identifier{{Kind: "telex", Value: "1"}}, profile.ReasonInvalidIdentifier, "identifiers[0].kind", nil},
+		"twice in two spellings": {rules, []profile.Identifier{{Kind: "email", Value: "a@example.com"}, {Kind: "email", Value: "A@example.com"}},
+			profile.ReasonDuplicateIdentifier, "identifiers[1]", nil},
+		"space in an external id":   {rules, []profile.Identifier{{Kind: "external_id", Source: "crm", Value: "1 "}}, profile.ReasonInvalidIdentifier, "identifiers[0].value", nil},
+		"control character":         {rules, []profile.Identifier{{Kind: "external_id", Source: "crm", Value: "1\x00"}}, profile.ReasonInvalidIdentifier, "identifiers[0].value", nil},
+		"control in a source":       {rules, []profile.Identifier{{Kind: "email", Source: "a\tb", Value: "a@example.com"}}, profile.ReasonInvalidIdentifier, "identifiers[0].source", nil},
+		"number without country":    {rules, []profile.Identifier{{Kind: "phone", Value: "06 39 98 00 01"}}, profile.ReasonInvalidIdentifier, "identifiers[0].value", nil},
+		"number of a known country": {rules: profile.Rules{Region: "FR"}, ids: []profile.Identifier{{Kind: "phone", Value: "06 39 98 00 01"}}},
+	} {
+		p := &profile.Profile{Identifiers: slices.Clone(c.ids)}
+		f := fault.As(p.Canonicalize(nil, c.rules))
+		if c.reason == "" {
+			if f != nil {
+				t.Errorf("%s: refused by %v", name, f)
+			}
+			continue
+		}
+		if f == nil || f.Kind != fault.Invalid || f.Reason != c.reason || len(f.Violations) != 1 || f.Violations[0].Field != c.field {
+			t.Errorf("%s: %+v, want %s at %s", name, f, c.reason, c.field)
+			continue
+		}
+		for key, want := range c.meta {
+			if f.Metadata[key] != want {
+				t.Errorf("%s: metadata %v, want %s %s", name, f.Metadata, key, want)
+			}
+		}
+		for _, id := range c.ids {
+			if len(id.Value) > 3 && strings.Contains(f.Error(), id.Value) {
+				t.Errorf("%s: the fault repeats the value: %v", name, f)
+			}
+		}
+	}
+}
+
+// TestMadeUpPeopleAreTaken holds the rules of the service to the addresses and numbers of the synthetic population.
+func TestMadeUpPeopleAreTaken(t *testing.T) {
+	guard, err := identity.NewGuard()
+	if err != nil {
+		t.Fatal(err)
+	}
+	rules := profile.Rules{Guard: guard, Allow: profile.DefaultAllow}
+	people := population.New(1, 50_000)
+	emails, phones := 0, 0
+	for _, person := range people.All() {
+		p := &profile.Profile{}
+		if person.Email != "" {
+			emails++
+			p.Identifiers = append(p.Identifiers, profile.Identifier{Kind: "email", Value: person.Email})
+		}
+		if person.Phone != "" {
+			phones++
+			p.Identifiers = append(p.Identifiers, profile.Identifier{Kind: "phone", Value: person.Phone})
+		}
+		want := slices.Clone(p.Identifiers)
+		if err := p.Canonicalize(nil, rules); err != nil || !slices.Equal(p.Identifiers, want) {
+			t.Fatalf("%v became %v (%v)", want, p.Identifiers, err)
+		}
+	}
+	if emails < 10_000 || phones < 10_000 {
+		t.Errorf("%d addresses and %d numbers were tried", emails, phones)
+	}
+}
+
+func TestWhatWasStoredBeforeNormalFormsIsBroughtIntoThem(t *testing.T) {
+	p := &profile.Profile{Identifiers: []profile.Identifier{
+		{Kind: "external_id", Source: "crm", Value: "A"}, {Kind: "email", Value: "ADA@example.com"}, {Kind: "email", Value: "ada@example.com"}, {Kind: "phone", Value: "call me"},
+	}}
+	p.NormalizeIdentifiers()
+	want := []profile.Identifier{
+		{Kind: "external_id", Source: "crm", Value: "A"}, {Kind: "email", Value: "ada@example.com"}, {Kind: "phone", Value: "call me"},
+	}
+	if !slices.Equal(p.Identifiers, want) {
+		t.Errorf("became %v, want %v", p.Identifiers, want)
 	}
 }

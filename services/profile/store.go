@@ -84,6 +84,38 @@ type Page struct {
 	More bool
 }
 
+// PageOptions bound a page of changes.
+type PageOptions struct {
+	// Limit is the most changes, Bytes about how many bytes they may have; a page that is not the last has at least one change.
+	Limit, Bytes int
+	// WithoutContact leaves names and identifiers out, which then need not be unsealed.
+	WithoutContact bool
+}
+
+// KeyUse says what is under which key.
+type KeyUse struct {
+	// PrimaryContact and PrimaryIndex are the ids of the keys that seal and hash now.
+	PrimaryContact, PrimaryIndex uint32
+	// Contact has how many texts are sealed with each key, Index how many identifiers are hashed with it.
+	Contact, Index map[uint32]int64
+}
+
+// Remaining is how much is under other keys than the primary ones.
+func (u KeyUse) Remaining() int64 {
+	var n int64
+	for key, count := range u.Contact {
+		if key != u.PrimaryContact {
+			n += count
+		}
+	}
+	for key, count := range u.Index {
+		if key != u.PrimaryIndex {
+			n += count
+		}
+	}
+	return n
+}
+
 // Change is one change. Exactly one of Profile, Deleted and Attribute is set.
 type Change struct {
 	Revision  int64
@@ -109,10 +141,13 @@ type Store interface {
 	Get(ctx context.Context, uid audience.UID) (*Profile, error)
 	// BatchGet returns the profiles in the order of uids, as of one moment; nil where there is none.
 	BatchGet(ctx context.Context, uids []audience.UID) ([]*Profile, error)
+	// Resolve returns the uids of the profiles that have each of the identifiers, which are in their normal form: in the order of
+	// ids, ascending, as of one moment; none for one that nobody has.
+	Resolve(ctx context.Context, ids []Identifier) ([][]audience.UID, error)
 	// List returns at most limit profiles whose uid is above after, by uid.
 	List(ctx context.Context, after audience.UID, limit int) ([]*Profile, error)
 	// Update calls change with the profile as it is and stores what change made of it, which must be canonical and have the
-	// same UID. change may be called late and must be quick; its error fails the update unchanged. An etag that is not
+	// same UID. change may be called late, and again where another process was quicker; it must be quick; its error fails the update unchanged. An etag that is not
 	// empty and not the current one is Conflict (ETAG_MISMATCH). NotFound, Exists as in Get and Create.
 	Update(ctx context.Context, uid audience.UID, etag string, change func(*Profile) error) (*Profile, Position, error)
 	// Delete deletes a profile and frees its external ids; its uid is not given again. Errors as in Update.
@@ -140,8 +175,8 @@ type Store interface {
 	// Head returns the newest committed position.
 	Head(ctx context.Context) (Head, error)
 	// Changes returns what changed after a revision, in order and compacted: a profile's last state at its last revision, a
-	// deletion at its own; of declarations every change, each with the last state. At most limit changes of about maxBytes.
-	Changes(ctx context.Context, after int64, limit, maxBytes int) (Page, error)
+	// deletion at its own; of declarations every change, each with the last state. At most as many as want says.
+	Changes(ctx context.Context, after int64, want PageOptions) (Page, error)
 	// Mark returns the mark by which a revision up to the head is known: that of the first commit kept that reaches it.
 	Mark(ctx context.Context, revision int64) ([]byte, error)
 	// Check reports whether a position was given by this store in this life: nil, or OutOfRange (CURSOR_TOO_OLD) where its
@@ -150,6 +185,12 @@ type Store interface {
 	// Changed returns a channel that is closed by the next commit in this process that makes a revision. Other processes may
 	// commit without a sign.
 	Changed() <-chan struct{}
+
+	// Rekey seals and hashes up to limit profiles anew that are under other keys than the primary ones, and returns how many; 0 means
+	// that none is left for which there are keys. Nobody sees a difference: it makes no revision and touches no time.
+	Rekey(ctx context.Context, limit int) (int, error)
+	// KeyUse counts what is under which key. It looks at everything.
+	KeyUse(ctx context.Context) (KeyUse, error)
 
 	// Ping asks the database now.
 	Ping(ctx context.Context) error

@@ -5,16 +5,15 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/narrowcast/narrowcast/pkg/audience"
 	"github.com/narrowcast/narrowcast/pkg/audience/region"
 	"github.com/narrowcast/narrowcast/pkg/fault"
 )
 
-// Canonicalize checks what the profile means under the schema and brings it into its one form. The fault is Invalid and names
-// every wrong field by its path relative to the profile, never a value. After a fault the profile may be half changed.
-func (p *Profile) Canonicalize(schema Schema) error {
+// Canonicalize checks what the profile means under the schema and the rules, and brings it into its one form. The fault is Invalid
+// and names every wrong field by its path relative to the profile, never a value. After a fault the profile may be half changed.
+func (p *Profile) Canonicalize(schema Schema, rules Rules) error {
 	var v fault.Violations
 	p.canonicalTexts()
 	p.canonicalLists(&v)
@@ -44,10 +43,13 @@ func (p *Profile) Canonicalize(schema Schema) error {
 		}
 	}
 	p.canonicalConsents(&v)
-	p.canonicalIdentifiers(&v)
+	identifier := p.canonicalIdentifiers(&v, rules)
 	attribute := p.canonicalCustom(&v, schema)
 	p.CreateTime, p.UpdateTime = p.CreateTime.UTC(), p.UpdateTime.UTC()
 	err := AsInvalid(v.Err())
+	if f := fault.As(identifier); f != nil && v.Len() == 1 { // with the metadata that a collection has no place for
+		return f
+	}
 	if f := fault.As(err); f != nil && v.Len() == 1 && attribute != "" {
 		f = f.With("attribute", attribute)
 		if a := schema[attribute]; a != nil {
@@ -144,39 +146,6 @@ func canonicalTime(t time.Time) time.Time {
 		return time.Time{}
 	}
 	return time.UnixMicro(t.UnixMicro()).UTC()
-}
-
-func (p *Profile) canonicalIdentifiers(v *fault.Violations) {
-	for i := range p.Identifiers {
-		id := &p.Identifiers[i]
-		at := fault.Index("identifiers", i)
-		id.Source, id.Value = audience.NormalizeText(id.Source), audience.NormalizeText(id.Value)
-		switch {
-		case place(IdentifierKinds, id.Kind) < 0:
-			v.Add(at+".kind", ReasonInvalidIdentifier, "an identifier names its kind")
-		case id.Kind == KindExternalID && id.Source == "":
-			v.Add(at+".source", ReasonInvalidIdentifier, "an external id needs the name of the system that it comes from")
-		case badIdentifier(id.Value):
-			v.Add(at+".value", ReasonInvalidIdentifier, "an identifier is not empty, has no control characters, and no space at its ends")
-		case badIdentifier(id.Source) && id.Source != "":
-			v.Add(at+".source", ReasonInvalidIdentifier, "a source has no control characters, and no space at its ends")
-		case slices.Contains(p.Identifiers[:i], *id):
-			v.Add(at, ReasonDuplicateIdentifier, "the identifier is there already; give it once")
-		}
-	}
-	slices.SortFunc(p.Identifiers, CompareIdentifiers)
-	if len(p.Identifiers) == 0 {
-		p.Identifiers = nil
-	}
-}
-
-// CompareIdentifiers orders identifiers as canonical profiles hold them: by kind, source and value.
-func CompareIdentifiers(a, b Identifier) int {
-	return cmp.Or(cmp.Compare(place(IdentifierKinds, a.Kind), place(IdentifierKinds, b.Kind)), strings.Compare(a.Source, b.Source), strings.Compare(a.Value, b.Value))
-}
-
-func badIdentifier(text string) bool {
-	return text == "" || strings.TrimSpace(text) != text || strings.ContainsFunc(text, unicode.IsControl)
 }
 
 // canonicalCustom returns the id of an attribute whose value is wrong.

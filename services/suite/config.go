@@ -41,6 +41,7 @@ type Config struct {
 	DataDir       string        `help:"Folder of the databases; it is made if it is not there." env:"NARROWCAST_DATA_DIR" default:"narrowcast-data"`
 	Redis         config.Secret `help:"Redis that holds the blocks, such as redis://127.0.0.1:6379/0. Empty: this process's memory." env:"NARROWCAST_REDIS" placeholder:"URL"`
 	AllowSQLite   bool          `name:"allow-sqlite" help:"Run some services, not all, on SQLite files: promises that each has one replica only." env:"NARROWCAST_ALLOW_SQLITE"`
+	ExportToken   config.Secret `help:"Token that callers who may export identifiers send as a bearer; none: nobody may." env:"NARROWCAST_EXPORT_TOKEN" placeholder:"TOKEN"`
 	Staleness     time.Duration `help:"Age of the index beyond which questions are refused; 0: as each service says." env:"NARROWCAST_STALENESS" default:"0"`
 	Currency      string        `help:"Currency (ISO 4217) in which money without a named currency is compared; empty: as --profile-currency says."`
 	TimeZone      string        `help:"Time zone (IANA) in which days turn; empty: as --profile-time-zone says."`
@@ -71,7 +72,7 @@ func Default() Config {
 // profile is the configuration of the profile service with what is said for all.
 func (c *Config) profile() profile.Config {
 	p := c.Profile
-	p.Path = c.file(p.Path)
+	p.Path, p.Keys = c.file(p.Path), c.file(p.Keys)
 	if c.Currency != "" {
 		p.Currency = c.Currency
 	}

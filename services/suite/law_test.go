@@ -101,12 +101,12 @@ var laws = []law{
 		why: "libraries are below services",
 	},
 	{
-		name: "the kit has no business word", from: `^pkg/(fault|page|revision|rpc|run|config|sqldb|telemetry|testkit)(/|$)`,
+		name: "the kit has no business word", from: `^pkg/(fault|page|revision|rpc|run|config|keyring|sqldb|telemetry|testkit)(/|$)`,
 		never: `^(pkg/audience|pkg/identity|pkg/population|pkg/client)(/|$)`,
 		why:   "the kit has no opinions",
 	},
 	{
-		name: "the kit does not know the contract", from: `^pkg/(fault|page|revision|rpc|run|config|sqldb|telemetry|testkit)(/|$)`,
+		name: "the kit does not know the contract", from: `^pkg/(fault|page|revision|rpc|run|config|keyring|sqldb|telemetry|testkit)(/|$)`,
 		except: `^pkg/(page|revision)(/|$)`, never: gen,
 		why: "only page and revision wrap what is inside tokens",
 	},
@@ -142,7 +142,7 @@ var laws = []law{
 		why: "domain types are not wire types and do no I/O",
 	},
 	{
-		name: "drivers never look up", from: `^services/[a-z]+/internal/(sqlite|postgres)(/|$)`,
+		name: "drivers never look up", from: `^services/[a-z]+/internal/(sqlite|postgres|sqlstore)(/|$)`,
 		never: join(`^services/[a-z]+/(server|internal/rpc)(/|$)`, gen),
 		why:   "a driver knows its nouns and its library",
 	},
@@ -151,11 +151,11 @@ var laws = []law{
 		why: "drivers do not know each other",
 	},
 	{
-		name: "transport knows no SQL", from: `^services/[a-z]+/internal/rpc(/|$)`, never: join(sql, `^services/[a-z]+/internal/(sqlite|postgres)(/|$)`),
+		name: "transport knows no SQL", from: `^services/[a-z]+/internal/rpc(/|$)`, never: join(sql, `^services/[a-z]+/internal/(sqlite|postgres|sqlstore)(/|$)`),
 		why: "faults are translated in the driver",
 	},
 	{
-		name: "only drivers open databases", from: `^(pkg|services)/`, except: `^(pkg/sqldb|services/[a-z]+/internal/(sqlite|postgres))(/|$)`, direct: true,
+		name: "only drivers open databases", from: `^(pkg|services)/`, except: `^(pkg/sqldb|services/[a-z]+/internal/(sqlite|postgres|sqlstore))(/|$)`, direct: true,
 		never: `^database/sql$`,
 		why:   "one place knows SQL",
 	},

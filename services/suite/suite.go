@@ -240,7 +240,7 @@ func (s *Suite) closeBlocks(context.Context) error {
 }
 
 func (s *Suite) makeServer(context.Context) error {
-	server, err := rpc.NewServer(rpc.Options{Logger: s.log, Telemetry: s.tel, Gate: gating.Interceptor(gate.New(nil))})
+	server, err := rpc.NewServer(rpc.Options{Logger: s.log, Telemetry: s.tel, Gate: gating.Interceptor(gate.New(nil), gating.Bearer(s.cfg.ExportToken))})
 	s.server = server
 	return err
 }

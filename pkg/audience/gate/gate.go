@@ -17,6 +17,7 @@ const (
 	AnswerMember                   // who is a member
 	AnswerMembership               // whether or why one given person is a member
 	AnswerInternal                 // what only the suite's own services ask for
+	AnswerContact                  // what people can be reached or recognised by elsewhere
 )
 
 // String names the kind, as logs and audits show it.
@@ -32,6 +33,8 @@ func (a Answer) String() string {
 		return "membership"
 	case AnswerInternal:
 		return "internal"
+	case AnswerContact:
+		return "contact"
 	default:
 		return "unstated"
 	}
@@ -51,6 +54,8 @@ type Request struct {
 	Answer Answer
 	// Class is the caller's class.
 	Class Class
+	// Entitled says that the caller has shown to be entitled to contact data.
+	Entitled bool
 }
 
 // Audit is told of every answer that reveals something about people: err is nil if it was given.
@@ -65,10 +70,14 @@ type Gate struct{ audit Audit }
 // New makes a gate; a nil audit is told nothing.
 func New(audit Audit) *Gate { return &Gate{audit: audit} }
 
-// Decide says whether the answer may be given: nil, or a Denied fault.
+// Decide says whether the answer may be given: nil, or a Denied fault. Contact data is for those who are entitled alone.
 func (g *Gate) Decide(_ context.Context, r Request) error {
-	if r.Answer == AnswerUnstated || r.Answer > AnswerInternal || r.Class != ClassInternal {
+	if r.Answer == AnswerUnstated || r.Answer > AnswerContact || r.Class != ClassInternal {
 		return fault.New(fault.Denied, ReasonDenied, "the caller may not see answers of this method").With("method", r.Method)
+	}
+	if r.Answer == AnswerContact && !r.Entitled {
+		return fault.New(fault.Denied, ReasonDenied, "contact data is for entitled callers alone; send the token that the operator has set for exports").
+			With("method", r.Method)
 	}
 	return nil
 }

@@ -18,6 +18,18 @@ func TestInternalPlatformsSeeEveryStatedAnswer(t *testing.T) {
 	}
 }
 
+func TestContactDataIsForEntitledCallersAlone(t *testing.T) {
+	g := gate.New(nil)
+	r := gate.Request{Method: "/m", Answer: gate.AnswerContact, Class: gate.ClassInternal}
+	if err := g.Decide(t.Context(), r); fault.KindOf(err) != fault.Denied || fault.ReasonOf(err) != gate.ReasonDenied {
+		t.Errorf("without entitlement: %v, want denied", err)
+	}
+	r.Entitled = true
+	if err := g.Decide(t.Context(), r); err != nil {
+		t.Errorf("with entitlement: %v", err)
+	}
+}
+
 func TestWhatIsNotStatedIsRefused(t *testing.T) {
 	g := gate.New(nil)
 	for _, r := range []gate.Request{

@@ -6,10 +6,12 @@ import (
 	"testing"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
 
 	"github.com/narrowcast/narrowcast/pkg/audience/gate"
+	"github.com/narrowcast/narrowcast/pkg/config"
 	"github.com/narrowcast/narrowcast/pkg/fault"
 	campaignv1 "github.com/narrowcast/narrowcast/proto/gen/go/narrowcast/campaign/v1"
 	personav1 "github.com/narrowcast/narrowcast/proto/gen/go/narrowcast/persona/v1"
@@ -23,6 +25,8 @@ var _ = []protoreflect.FileDescriptor{
 	campaignv1.File_narrowcast_campaign_v1_audience_service_proto,
 	personav1.File_narrowcast_persona_v1_persona_service_proto,
 	profilev1.File_narrowcast_profile_v1_profile_service_proto,
+	profilev1.File_narrowcast_profile_v1_identity_service_proto,
+	profilev1.File_narrowcast_profile_v1_event_service_proto,
 	segmentv1.File_narrowcast_segment_v1_segment_service_proto,
 }
 
@@ -51,15 +55,16 @@ func TestEveryMethodStatesWhatItsAnswerReveals(t *testing.T) {
 
 func TestAnswersAreThoseOfTheContract(t *testing.T) {
 	for method, want := range map[string]gate.Answer{
-		campaignv1.AudienceService_CountAudience_FullMethodName:  gate.AnswerCount,
-		campaignv1.AudienceService_StreamMembers_FullMethodName:  gate.AnswerMember,
-		campaignv1.AudienceService_ExplainProfile_FullMethodName: gate.AnswerMembership,
-		segmentv1.MembershipService_WatchBlocks_FullMethodName:   gate.AnswerInternal,
-		profilev1.ProfileService_GetHead_FullMethodName:          gate.AnswerNone,
-		"/grpc.health.v1.Health/Check":                           gate.AnswerNone,
-		"/narrowcast.campaign.v1.AudienceService/Absent":         gate.AnswerUnstated,
-		"/nobody.Service/Method":                                 gate.AnswerUnstated,
-		"":                                                       gate.AnswerUnstated,
+		campaignv1.AudienceService_CountAudience_FullMethodName:    gate.AnswerCount,
+		campaignv1.AudienceService_StreamMembers_FullMethodName:    gate.AnswerMember,
+		campaignv1.AudienceService_ExplainProfile_FullMethodName:   gate.AnswerMembership,
+		segmentv1.MembershipService_WatchBlocks_FullMethodName:     gate.AnswerInternal,
+		profilev1.ProfileService_GetHead_FullMethodName:            gate.AnswerNone,
+		profilev1.IdentityService_ExportIdentifiers_FullMethodName: gate.AnswerContact,
+		"/grpc.health.v1.Health/Check":                             gate.AnswerNone,
+		"/narrowcast.campaign.v1.AudienceService/Absent":           gate.AnswerUnstated,
+		"/nobody.Service/Method":                                   gate.AnswerUnstated,
+		"":                                                         gate.AnswerUnstated,
 	} {
 		if got := gating.Answer(method); got != want {
 			t.Errorf("Answer(%q) = %v, want %v", method, got, want)
@@ -81,9 +86,35 @@ func TestAServerWithASilentMethodIsRefused(t *testing.T) {
 	}
 }
 
+func TestOnlyTheTokenEntitles(t *testing.T) {
+	for _, c := range []struct {
+		name, token, sent string
+		want              bool
+	}{
+		{"the token", "s3cret", "Bearer s3cret", true},
+		{"in any case of the scheme", "s3cret", "bearer s3cret", true},
+		{"another token", "s3cret", "Bearer other", false},
+		{"another scheme", "s3cret", "Basic s3cret", false},
+		{"nothing sent", "s3cret", "", false},
+		{"no token set, none sent", "", "", false},
+		{"no token set, an empty one sent", "", "Bearer ", false},
+	} {
+		ctx := t.Context()
+		if c.sent != "" {
+			ctx = metadata.NewIncomingContext(ctx, metadata.Pairs("authorization", c.sent))
+		}
+		in := gating.Interceptor(gate.New(nil), gating.Bearer(config.NewSecret(c.token)))
+		_, err := in.Unary(ctx, nil, &grpc.UnaryServerInfo{FullMethod: profilev1.IdentityService_ExportIdentifiers_FullMethodName},
+			func(context.Context, any) (any, error) { return nil, nil })
+		if (err == nil) != c.want || err != nil && fault.KindOf(err) != fault.Denied {
+			t.Errorf("%s: %v, want entitled %v", c.name, err, c.want)
+		}
+	}
+}
+
 func TestASilentMethodNeverRuns(t *testing.T) {
 	var audited int
-	in := gating.Interceptor(gate.New(func(context.Context, gate.Request, error) { audited++ }))
+	in := gating.Interceptor(gate.New(func(context.Context, gate.Request, error) { audited++ }), gating.Bearer(config.Secret{}))
 	ran := false
 	_, err := in.Unary(t.Context(), nil, &grpc.UnaryServerInfo{FullMethod: "/other.Service/Leak"}, func(context.Context, any) (any, error) {
 		ran = true

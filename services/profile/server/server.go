@@ -5,23 +5,32 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
+	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
 
 	profilev1 "github.com/narrowcast/narrowcast/proto/gen/go/narrowcast/profile/v1"
 
+	"github.com/narrowcast/narrowcast/pkg/identity"
+	"github.com/narrowcast/narrowcast/pkg/keyring"
+	"github.com/narrowcast/narrowcast/pkg/telemetry"
 	"github.com/narrowcast/narrowcast/services/profile"
+	"github.com/narrowcast/narrowcast/services/profile/internal/rekey"
 	"github.com/narrowcast/narrowcast/services/profile/internal/rpc"
-	"github.com/narrowcast/narrowcast/services/profile/internal/sqlite"
+	"github.com/narrowcast/narrowcast/services/profile/internal/sqlstore"
 )
 
 // Config of the profile service.
 type Config struct {
 	Path         string        `help:"SQLite file of the profiles; its folder must exist." env:"NARROWCAST_PROFILE_PATH" default:"profile.db"`
+	Keys         string        `help:"File of the keys that seal names and identifiers; made if it is not there. Keep a copy apart from those of the profiles." env:"NARROWCAST_PROFILE_KEYS" default:"profile.keys"`
+	Allow        []string      `name:"allow-identifiers" help:"Rules of identifiers that stand for nobody which are not applied." env:"NARROWCAST_PROFILE_ALLOW_IDENTIFIERS" default:"reserved_domain,fictitious_phone" placeholder:"RULE"`
+	PhoneRegion  string        `help:"Country (ISO 3166-1 alpha-2) of phone numbers without country code; none: they are refused." env:"NARROWCAST_PROFILE_PHONE_REGION" placeholder:"FR"`
 	Currency     string        `help:"Currency (ISO 4217) in which money without a named currency is compared." env:"NARROWCAST_CURRENCY" default:"EUR"`
 	TimeZone     string        `help:"Time zone (IANA) in which days turn." env:"NARROWCAST_TIME_ZONE" default:"UTC"`
 	GroupDelay   time.Duration `help:"Longest wait of a write for others to share its commit." env:"NARROWCAST_PROFILE_GROUP_DELAY" default:"5ms"`
@@ -35,7 +44,7 @@ type Config struct {
 // Default returns the configuration that holds where nothing is said.
 func Default() Config {
 	return Config{
-		Path: "profile.db", Currency: "EUR", TimeZone: "UTC", GroupDelay: 5 * time.Millisecond, GroupChanges: 1000,
+		Path: "profile.db", Keys: "profile.keys", Allow: slices.Clone(profile.DefaultAllow), Currency: "EUR", TimeZone: "UTC", GroupDelay: 5 * time.Millisecond, GroupChanges: 1000,
 		UnitRows: 5000, UnitDelay: 200 * time.Millisecond, Checkpoint: 500 * time.Millisecond, SendTimeout: 30 * time.Second,
 	}
 }
@@ -49,6 +58,8 @@ func (c Config) Validate() error {
 		}
 	}
 	check(c.Path != "", "path: name the SQLite file")
+	check(c.Keys != "", "keys: name the key file")
+	check(c.PhoneRegion == "" || len(c.PhoneRegion) == 2 && strings.Trim(c.PhoneRegion, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") == "", "phone-region: give a country of two capitals such as FR")
 	check(len(c.Currency) == 3 && strings.Trim(c.Currency, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") == "", "currency: give an ISO 4217 code of three capitals such as EUR")
 	if _, err := time.LoadLocation(c.TimeZone); err != nil || c.TimeZone == "" || c.TimeZone == "Local" {
 		errs = append(errs, errors.New("time-zone: give an IANA name such as Europe/Paris"))
@@ -77,6 +88,8 @@ type Deps struct {
 type Server struct {
 	store profile.Store
 	rpc   *rpc.Service
+	keys  *keyring.Source
+	rekey *rekey.Job
 }
 
 // New opens the store, brings its schema to this program's version and makes the service.
@@ -90,21 +103,38 @@ func New(ctx context.Context, cfg Config, deps Deps) (*Server, error) {
 	if deps.Now == nil {
 		deps.Now = time.Now
 	}
-	store, err := sqlite.Open(ctx, sqlite.Config{
-		Path: cfg.Path, Logger: deps.Logger, TracerProvider: deps.TracerProvider, MeterProvider: deps.MeterProvider, Now: deps.Now,
+	keys, err := keyring.OpenOrCreate(keyring.Config{Path: cfg.Keys, Logger: deps.Logger})
+	if err != nil {
+		return nil, err
+	}
+	guard, err := identity.NewGuard()
+	if err != nil {
+		return nil, fmt.Errorf("make guard of identifiers: %w", err)
+	}
+	store, err := sqlstore.Open(ctx, sqlstore.Config{
+		Path: cfg.Path, Keys: keys, Logger: deps.Logger, TracerProvider: deps.TracerProvider, MeterProvider: deps.MeterProvider, Now: deps.Now,
 		GroupDelay: cfg.GroupDelay, GroupChanges: cfg.GroupChanges,
 	})
 	if err != nil {
 		return nil, err
 	}
-	service, err := rpc.New(ctx, rpc.Options{
+	s := &Server{store: store, keys: keys}
+	if s.rpc, err = rpc.New(ctx, rpc.Options{
 		Store: store, Logger: deps.Logger, Currency: cfg.Currency, TimeZone: cfg.TimeZone,
+		Rules:      profile.Rules{Guard: guard, Allow: cfg.Allow, Region: cfg.PhoneRegion},
 		Checkpoint: cfg.Checkpoint, SendTimeout: cfg.SendTimeout, UnitRows: cfg.UnitRows, UnitDelay: cfg.UnitDelay,
-	})
-	if err != nil {
+	}); err != nil {
 		return nil, errors.Join(fmt.Errorf("make profile service: %w", err), store.Close())
 	}
-	return &Server{store: store, rpc: service}, nil
+	var meter metric.Meter
+	if deps.MeterProvider != nil {
+		meter = deps.MeterProvider.Meter(telemetry.Scope + "profile")
+	}
+	s.rekey, err = rekey.New(rekey.Config{Store: store, Changed: keys.Changed, Logger: deps.Logger.With("component", "profile"), Meter: meter})
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
 }
 
 // Register adds ProfileService and AttributeService.
@@ -113,10 +143,12 @@ func (s *Server) Register(r grpc.ServiceRegistrar) {
 	profilev1.RegisterAttributeServiceServer(r, s.rpc)
 }
 
-// Run waits for ctx: the service has no work of its own in the background.
+// Run follows the key file and puts what is stored under its primary keys until ctx ends.
 func (s *Server) Run(ctx context.Context) error {
-	<-ctx.Done()
-	return nil
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return s.keys.Run(ctx) })
+	group.Go(func() error { return s.rekey.Run(ctx) })
+	return group.Wait()
 }
 
 // Ready asks the store now.

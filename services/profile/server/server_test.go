@@ -31,6 +31,7 @@ func TestTheDefaultsAreThoseOfTheFlagsAndValid(t *testing.T) {
 	for name, change := range map[string]func(*server.Config){
 		"path": func(c *server.Config) { c.Path = "" }, "currency": func(c *server.Config) { c.Currency = "eur" },
 		"time zone": func(c *server.Config) { c.TimeZone = "Mars/Olympus" }, "local time zone": func(c *server.Config) { c.TimeZone = "Local" },
+		"keys": func(c *server.Config) { c.Keys = "" }, "phone region": func(c *server.Config) { c.PhoneRegion = "fr" },
 		"unit rows": func(c *server.Config) { c.UnitRows = 0 }, "checkpoint": func(c *server.Config) { c.Checkpoint = -time.Second },
 	} {
 		c := server.Default()
@@ -43,7 +44,7 @@ func TestTheDefaultsAreThoseOfTheFlagsAndValid(t *testing.T) {
 
 func TestAServiceServesUntilItIsClosed(t *testing.T) {
 	cfg := server.Default()
-	cfg.Path = filepath.Join(t.TempDir(), "profile.db")
+	cfg.Path, cfg.Keys = filepath.Join(t.TempDir(), "profile.db"), filepath.Join(t.TempDir(), "profile.keys")
 	s, err := server.New(t.Context(), cfg, server.Deps{Logger: testkit.Logger(t)})
 	if err != nil {
 		t.Fatal(err)

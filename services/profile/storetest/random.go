@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -102,7 +103,7 @@ func following(t *testing.T, e *env) {
 	for last := false; !last; {
 		last = finished
 		changed := e.Changed()
-		page, err := e.Changes(ctx, after, 1+r.IntN(30), 1<<20)
+		page, err := e.Changes(ctx, after, profile.PageOptions{Limit: 1 + r.IntN(30), Bytes: 1 << 20})
 		must(t, err)
 		ascending(t, page.Changes, after)
 		for _, c := range page.Changes {
@@ -168,6 +169,28 @@ func (n *naive) upsert(p *profile.Profile) (audience.UID, bool) {
 	return target, !n.dead[target]
 }
 
+// resolve asks for every identifier there may be.
+func (n *naive) resolve(t *testing.T, e *env) {
+	t.Helper()
+	var ids []profile.Identifier
+	for i := range 25 {
+		ids = append(ids, external("s", i))
+	}
+	for i := range 24 {
+		ids = append(ids, email(fmt.Sprintf("%c%d@example.com", 'a'+i/12, i%12)))
+	}
+	want := make([][]audience.UID, len(ids))
+	for i, id := range ids {
+		for uid, p := range n.people {
+			if slices.Contains(p.Identifiers, id) {
+				want[i] = append(want[i], uid)
+			}
+		}
+		slices.SortFunc(want[i], func(a, b audience.UID) int { return bytes.Compare(a[:], b[:]) })
+	}
+	e.resolve(t, "after random operations", ids, want...)
+}
+
 func metamorphic(t *testing.T, e *env) {
 	r := rand.New(rand.NewPCG(42, 1))
 	n := &naive{people: make(map[audience.UID]*profile.Profile), dead: make(map[audience.UID]bool)}
@@ -179,6 +202,9 @@ func metamorphic(t *testing.T, e *env) {
 			}
 		}
 		slices.SortFunc(p.Identifiers, func(a, b profile.Identifier) int { return slices.Compare([]byte(a.Value), []byte(b.Value)) })
+		for n := range r.IntN(3) {
+			p.Identifiers = append(p.Identifiers, email(fmt.Sprintf("%c%d@example.com", 'a'+n, r.IntN(12))))
+		}
 		if len(p.Identifiers) == 0 {
 			p.Identifiers = nil
 		}
@@ -242,6 +268,7 @@ func metamorphic(t *testing.T, e *env) {
 			}
 		}
 	}
+	n.resolve(t, e)
 	list, err := e.List(t.Context(), audience.UID{}, 10_000)
 	must(t, err)
 	if len(list) != len(n.people) || len(list) == 0 {
@@ -278,7 +305,7 @@ func cancelled(t *testing.T, e *env) {
 		"get":    func() error { _, err := e.Get(ctx, uid(1)); return err },
 		"head":   func() error { _, err := e.Head(ctx); return err },
 		"import": func() error { _, _, _, err := e.Import(ctx, "i", 0, []profile.Row{{Profile: person(1)}}); return err },
-		"watch":  func() error { _, err := e.Changes(ctx, 0, 1, 1); return err },
+		"watch":  func() error { _, err := e.Changes(ctx, 0, profile.PageOptions{Limit: 1, Bytes: 1}); return err },
 	} {
 		if err := call(); !errors.Is(err, context.Canceled) {
 			t.Errorf("%s: %v, want the context's error", name, err)

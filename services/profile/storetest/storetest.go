@@ -32,6 +32,11 @@ func Run(t *testing.T, open Open) {
 		{"an upsert is all or nothing", upsertWhole},
 		{"an import stores its progress with its rows", importing},
 		{"rows of one unit see each other in order", importOrder},
+		{"identifiers lead to who has them", resolving},
+		{"many identifiers are asked for at once", resolvingMany},
+		{"changes come without contact data", contactless},
+		{"what is stored already is unchanged, names and identifiers too", unchanged},
+		{"what is under which key is counted", keyUse},
 		{"declarations of attributes", attributes},
 		{"changes are ordered and compacted", changes},
 		{"pages of changes add up", changePages},
@@ -141,7 +146,7 @@ func (e *env) changesAfter(t testing.TB, after int64, limit, bytes int) []profil
 	t.Helper()
 	var all []profile.Change
 	for {
-		page, err := e.Changes(t.Context(), after, limit, bytes)
+		page, err := e.Changes(t.Context(), after, profile.PageOptions{Limit: limit, Bytes: bytes})
 		must(t, err)
 		if len(page.Changes) > limit {
 			t.Fatalf("a page holds %d changes, want at most %d", len(page.Changes), limit)

@@ -71,7 +71,7 @@ func changes(t *testing.T, e *env) {
 	if all[0].Profile == nil || all[0].Profile.UID != c.UID || !reflect.DeepEqual(all[1].Profile, stored) || all[2].Deleted == nil || *all[2].Deleted != b.UID {
 		t.Errorf("changes are %+v", all)
 	}
-	page, err := e.Changes(t.Context(), 5, 100, 1<<20)
+	page, err := e.Changes(t.Context(), 5, profile.PageOptions{Limit: 100, Bytes: 1 << 20})
 	must(t, err)
 	if len(page.Changes) != 0 || page.More || page.Head.Revision != 5 || !bytes.Equal(page.Head.Mark, e.head(t).Mark) {
 		t.Errorf("after the last change: %+v", page)

@@ -43,11 +43,23 @@ const (
 
 var errMalformed = errors.New("the stored record is malformed")
 
-// Encode appends the record of a canonical profile to b.
-func Encode(b []byte, p *profile.Profile) []byte {
+// Contact appends the record of who a canonical profile is, by name and identifiers, to b; nothing where it has neither.
+func Contact(b []byte, p *profile.Profile) []byte {
+	if p.GivenName == nil && p.FamilyName == nil && len(p.Identifiers) == 0 {
+		return b
+	}
 	w := writer{b: append(b, version)}
 	w.optional(fGivenName, p.GivenName)
 	w.optional(fFamilyName, p.FamilyName)
+	for _, id := range p.Identifiers {
+		w.field(fIdentifier, func() { w.string(id.Kind); w.string(id.Source); w.string(id.Value) })
+	}
+	return w.b
+}
+
+// Body appends the record of all else that a canonical profile says to b.
+func Body(b []byte, p *profile.Profile) []byte {
+	w := writer{b: append(b, version)}
 	if d := p.BirthDate; d != nil {
 		w.field(fBirthDate, func() { w.int(d.First); w.int(d.Last) })
 	}
@@ -74,9 +86,6 @@ func Encode(b []byte, p *profile.Profile) []byte {
 	w.list(fPreferredBrands, p.PreferredBrands)
 	for i := range p.Consents {
 		w.field(fConsent, func() { w.consent(&p.Consents[i]) })
-	}
-	for _, id := range p.Identifiers {
-		w.field(fIdentifier, func() { w.string(id.Kind); w.string(id.Source); w.string(id.Value) })
 	}
 	if len(p.Custom) > 0 {
 		ids := make([]string, 0, len(p.Custom))
@@ -175,7 +184,8 @@ func (w *writer) custom(id string, v profile.Value) {
 	}
 }
 
-// Decode reads a record into the attributes of p, which must be empty. The error of bytes that are none has no details of them.
+// Decode reads a record of either part into the attributes of p, which must have none of that part. The error of bytes that are none has
+// no details of them.
 func Decode(b []byte, p *profile.Profile) error {
 	if len(b) == 0 || b[0] != version {
 		return errMalformed

@@ -2,6 +2,7 @@ package record_test
 
 import (
 	"bytes"
+	"errors"
 	"reflect"
 	"testing"
 	"time"
@@ -29,11 +30,53 @@ func full() *profile.Profile {
 	}
 }
 
+// decode reads both parts.
+func decode(body, contact []byte) (*profile.Profile, error) {
+	p := &profile.Profile{}
+	if err := record.Decode(body, p); err != nil || len(contact) == 0 {
+		return p, err
+	}
+	return p, record.Decode(contact, p)
+}
+
+func TestNamesAndIdentifiersAreInTheContactAlone(t *testing.T) {
+	p := full()
+	var body, contact profile.Profile
+	if err := errors.Join(record.Decode(record.Body(nil, p), &body), record.Decode(record.Contact(nil, p), &contact)); err != nil {
+		t.Fatal(err)
+	}
+	want := profile.Profile{GivenName: p.GivenName, FamilyName: p.FamilyName, Identifiers: p.Identifiers}
+	if !reflect.DeepEqual(contact, want) {
+		t.Errorf("the contact holds %+v, want %+v", contact, want)
+	}
+	p.GivenName, p.FamilyName, p.Identifiers = nil, nil, nil
+	if !reflect.DeepEqual(&body, p) {
+		t.Errorf("the body holds %+v, want %+v", body, p)
+	}
+	if c := record.Contact(nil, p); len(c) != 0 {
+		t.Errorf("a profile without names and identifiers has the contact %x", c)
+	}
+	empty := ""
+	if c := record.Contact(nil, &profile.Profile{GivenName: &empty}); len(c) == 0 {
+		t.Error("a name that is known to be empty is not kept")
+	}
+}
+
+// TestTheOneTextOfEarlierProgramsIsRead reads what version 1 of the schema stored: both parts in one, by ascending field.
+func TestTheOneTextOfEarlierProgramsIsRead(t *testing.T) {
+	old := []byte{1, 1, 3, 'A', 'd', 'a', 4, 5, 'o', 't', 'h', 'e', 'r', 24, 9, 5, 'e', 'm', 'a', 'i', 'l', 0, 1, 'x'}
+	var got profile.Profile
+	name := "Ada"
+	want := profile.Profile{GivenName: &name, Gender: "other", Identifiers: []profile.Identifier{{Kind: "email", Value: "x"}}}
+	if err := record.Decode(old, &got); err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("read %+v (%v), want %+v", got, err, want)
+	}
+}
+
 func TestARecordGivesBackTheProfile(t *testing.T) {
 	for name, want := range map[string]*profile.Profile{"full": full(), "empty": {}} {
-		b := record.Encode(nil, want)
-		var got profile.Profile
-		if err := record.Decode(b, &got); err != nil || !reflect.DeepEqual(&got, want) {
+		got, err := decode(record.Body(nil, want), record.Contact(nil, want))
+		if err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("%s came back as %+v (%v), want %+v", name, got, err, want)
 		}
 	}
@@ -51,29 +94,30 @@ func TestARecordGivesBackTheProfile(t *testing.T) {
 }
 
 func TestEqualProfilesHaveEqualRecords(t *testing.T) {
-	want := record.Encode(nil, full())
+	want := record.Body(nil, full())
 	for range 50 { // maps are walked in another order each time
-		if !bytes.Equal(record.Encode(nil, full()), want) {
+		if !bytes.Equal(record.Body(nil, full()), want) {
 			t.Fatal("the same profile has two records")
 		}
 	}
 	other := full()
 	other.Needs = nil
-	if bytes.Equal(record.Encode(nil, other), want) {
+	if bytes.Equal(record.Body(nil, other), want) {
 		t.Error("an absent list has the record of an empty one")
 	}
 }
 
 func TestFieldsOfANewerProgramAreSkipped(t *testing.T) {
-	b := append(record.Encode(nil, full()), 99, 3, 'n', 'e', 'w')
-	var got profile.Profile
-	if err := record.Decode(b, &got); err != nil || !reflect.DeepEqual(&got, full()) {
+	later := []byte{99, 3, 'n', 'e', 'w'}
+	got, err := decode(append(record.Body(nil, full()), later...), append(record.Contact(nil, full()), later...))
+	if err != nil || !reflect.DeepEqual(got, full()) {
 		t.Errorf("with an unknown field: %+v (%v)", got, err)
 	}
 }
 
 func FuzzDecode(f *testing.F) {
-	f.Add(record.Encode(nil, full()))
+	f.Add(record.Body(nil, full()))
+	f.Add(record.Contact(nil, full()))
 	f.Add([]byte{1, 25, 3, 1, 'x', 9})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var p profile.Profile
@@ -81,10 +125,10 @@ func FuzzDecode(f *testing.F) {
 			return
 		}
 		// What can be read can be written and read again as the same.
-		again := record.Encode(nil, &p)
-		var q profile.Profile
-		if err := record.Decode(again, &q); err != nil || !bytes.Equal(record.Encode(nil, &q), again) {
-			t.Fatalf("%x reads as %+v, which is written as %x and reads as %+v (%v)", b, p, again, q, err)
+		body, contact := record.Body(nil, &p), record.Contact(nil, &p)
+		q, err := decode(body, contact)
+		if err != nil || !bytes.Equal(record.Body(nil, q), body) || !bytes.Equal(record.Contact(nil, q), contact) {
+			t.Fatalf("%x reads as %+v, which is written as %x and %x and reads as %+v (%v)", b, p, body, contact, q, err)
 		}
 	})
 }

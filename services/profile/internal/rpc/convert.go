@@ -13,12 +13,12 @@ import (
 	"github.com/narrowcast/narrowcast/services/profile"
 )
 
-// canonical returns the profile that a message means under the schema, in its one form; else an Invalid fault with every wrong
-// field, relative to the message.
-func canonical(m *profilev1.Profile, schema profile.Schema) (*profile.Profile, error) {
+// canonical returns the profile that a message means under the schema and the rules, in its one form; else an Invalid fault with
+// every wrong field, relative to the message.
+func (s *Service) canonical(m *profilev1.Profile, schema profile.Schema) (*profile.Profile, error) {
 	var v fault.Violations
 	p := fromWire(m, &v)
-	err := p.Canonicalize(schema)
+	err := p.Canonicalize(schema, s.opts.Rules)
 	if v.Len() == 0 {
 		if err != nil {
 			return nil, err

@@ -19,7 +19,7 @@ import (
 	"github.com/narrowcast/narrowcast/pkg/testkit"
 	"github.com/narrowcast/narrowcast/services/profile"
 	"github.com/narrowcast/narrowcast/services/profile/internal/rpc"
-	"github.com/narrowcast/narrowcast/services/profile/internal/sqlite"
+	"github.com/narrowcast/narrowcast/services/profile/internal/sqlstore"
 )
 
 type importStream = grpc.BidiStreamingClient[profilev1.ImportProfilesRequest, profilev1.ImportProfilesResponse]
@@ -188,14 +188,14 @@ func TestANewStreamOfAnImportTakesItOver(t *testing.T) {
 // TestAnImportCutOffAnywhereGoesOnWithoutLossOrRepetition cuts the stream, and reopens the store, after every few messages.
 func TestAnImportCutOffAnywhereGoesOnWithoutLossOrRepetition(t *testing.T) {
 	const total, size = 500, 23
-	path := filepath.Join(t.TempDir(), "profile.db")
+	path, keys := filepath.Join(t.TempDir(), "profile.db"), newKeys(t)
 	rows := people(0, total)
 	acknowledged := int64(0)
 	for cut := 1; acknowledged < total; cut++ {
 		if cut > 100 {
 			t.Fatal("the import does not come to its end")
 		}
-		store, err := sqlite.Open(t.Context(), sqlite.Config{Path: path, Logger: testkit.Logger(t), Now: time.Now})
+		store, err := sqlstore.Open(t.Context(), sqlstore.Config{Path: path, Keys: keys, Logger: testkit.Logger(t), Now: time.Now})
 		must(t, err)
 		w := inProcess(t, rpc.Options{Store: store, UnitRows: 17})
 		ctx, cancel := context.WithCancel(t.Context())
@@ -236,7 +236,7 @@ func TestAnImportCutOffAnywhereGoesOnWithoutLossOrRepetition(t *testing.T) {
 		w.service.Stop()
 		must(t, store.Close())
 	}
-	store, err := sqlite.Open(t.Context(), sqlite.Config{Path: path, Logger: testkit.Logger(t), Now: time.Now})
+	store, err := sqlstore.Open(t.Context(), sqlstore.Config{Path: path, Keys: keys, Logger: testkit.Logger(t), Now: time.Now})
 	must(t, err)
 	defer store.Close()
 	list, err := store.List(t.Context(), audience.UID{}, total+1)

@@ -101,7 +101,7 @@ func (s *Service) row(m *profilev1.Profile, schema profile.Schema) (*profile.Pro
 		one := invalid.Violations[0].Proto
 		return nil, fault.InvalidField(profile.ReasonValidationFailed, protovalidate.FieldPathString(one.GetField()), one.GetMessage())
 	}
-	return canonical(m, schema)
+	return s.canonical(m, schema)
 }
 
 // rejection tells why a row was refused: by its first wrong field, where it has several.

@@ -19,7 +19,7 @@ func (s *Service) CreateProfile(ctx context.Context, req *profilev1.CreateProfil
 	if err != nil {
 		return nil, err
 	}
-	p, err := canonical(req.GetProfile(), schema)
+	p, err := s.canonical(req.GetProfile(), schema)
 	if err != nil {
 		return nil, below("profile", err)
 	}
@@ -150,7 +150,7 @@ func (s *Service) UpdateProfile(ctx context.Context, req *profilev1.UpdateProfil
 		return nil, err
 	}
 	// The patch is judged as a profile of its own first, so that paths of lists are those of the request.
-	patch, err := canonical(req.GetProfile(), schema)
+	patch, err := s.canonical(req.GetProfile(), schema)
 	if err != nil {
 		return nil, below("profile", err)
 	}
@@ -194,7 +194,7 @@ func (s *Service) BatchUpsertProfiles(ctx context.Context, req *profilev1.BatchU
 	var only error
 	wrong := 0
 	for i, m := range req.GetProfiles() {
-		p, err := canonical(m, schema)
+		p, err := s.canonical(m, schema)
 		if err != nil {
 			if wrong++; wrong > 100 {
 				break

@@ -23,6 +23,8 @@ type Options struct {
 	Logger *slog.Logger
 	// Currency (ISO 4217) and TimeZone (IANA) of the installation, told by GetHead.
 	Currency, TimeZone string
+	// Rules say which identifiers are taken.
+	Rules profile.Rules
 	// Checkpoint is how often a watcher hears of the position when nothing changes, default 500 ms. The store is asked as
 	// often for commits of other processes.
 	Checkpoint time.Duration

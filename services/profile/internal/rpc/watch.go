@@ -36,6 +36,7 @@ type watcher struct {
 	whole  profile.Position // known wholly
 	reach  bool             // the head of the stream's beginning was reached
 	schema int64            // declarations up to here were sent first
+	plain  bool             // without names and identifiers
 
 	messages chan *profilev1.WatchProfilesResponse
 	sent     chan error
@@ -44,7 +45,7 @@ type watcher struct {
 // WatchProfiles streams changes.
 func (s *Service) WatchProfiles(req *profilev1.WatchProfilesRequest, stream grpc.ServerStreamingServer[profilev1.WatchProfilesResponse]) error {
 	ctx := stream.Context()
-	w := &watcher{s: s, stream: stream, messages: make(chan *profilev1.WatchProfilesResponse), sent: make(chan error, 1)}
+	w := &watcher{s: s, stream: stream, plain: req.GetWithoutContact(), messages: make(chan *profilev1.WatchProfilesResponse), sent: make(chan error, 1)}
 	if req.GetAfter() != "" {
 		var err error
 		if w.after, err = s.parseCursor(ctx, req.GetAfter()); err != nil {
@@ -125,7 +126,7 @@ func (w *watcher) run(ctx context.Context) error {
 	checkpoint := true // the first message without changes tells the position, too
 	for {
 		changed := w.s.store.Changed() // before the read, so that no commit falls between
-		page, err := w.s.store.Changes(ctx, w.after, pageChanges, pageBytes)
+		page, err := w.s.store.Changes(ctx, w.after, profile.PageOptions{Limit: pageChanges, Bytes: pageBytes, WithoutContact: w.plain})
 		if err != nil {
 			return err
 		}

@@ -16,11 +16,12 @@ import (
 	typev1 "github.com/narrowcast/narrowcast/proto/gen/go/narrowcast/type/v1"
 
 	"github.com/narrowcast/narrowcast/pkg/fault"
+	"github.com/narrowcast/narrowcast/pkg/keyring"
 	kit "github.com/narrowcast/narrowcast/pkg/rpc"
 	"github.com/narrowcast/narrowcast/pkg/testkit"
 	"github.com/narrowcast/narrowcast/services/profile"
 	"github.com/narrowcast/narrowcast/services/profile/internal/rpc"
-	"github.com/narrowcast/narrowcast/services/profile/internal/sqlite"
+	"github.com/narrowcast/narrowcast/services/profile/internal/sqlstore"
 )
 
 // world is a profile service behind the server's interceptors, with clients.
@@ -75,7 +76,7 @@ func networked(t *testing.T, opts rpc.Options) *world {
 func newWorld(t testing.TB, opts rpc.Options, r grpc.ServiceRegistrar, conn grpc.ClientConnInterface) *world {
 	t.Helper()
 	if opts.Store == nil {
-		store, err := sqlite.Open(t.Context(), sqlite.Config{Path: filepath.Join(t.TempDir(), "profile.db"), Logger: testkit.Logger(t), Now: time.Now})
+		store, err := sqlstore.Open(t.Context(), sqlstore.Config{Path: filepath.Join(t.TempDir(), "profile.db"), Keys: newKeys(t), Logger: testkit.Logger(t), Now: time.Now})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -91,6 +92,20 @@ func newWorld(t testing.TB, opts rpc.Options, r grpc.ServiceRegistrar, conn grpc
 	profilev1.RegisterProfileServiceServer(r, service)
 	profilev1.RegisterAttributeServiceServer(r, service)
 	return &world{profilev1.NewProfileServiceClient(conn), profilev1.NewAttributeServiceClient(conn), opts.Store, service}
+}
+
+// newKeys makes fresh keys that stay as they are.
+func newKeys(t testing.TB) *keyring.Source {
+	t.Helper()
+	keys, err := keyring.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ring, err := keys.Ring()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return keyring.Fixed(ring)
 }
 
 func (w *world) declare(t *testing.T, id string, typ profilev1.Attribute_Type, change ...func(*profilev1.Attribute)) *profilev1.Attribute {

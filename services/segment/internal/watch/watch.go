@@ -131,7 +131,7 @@ func (w *Watcher) follow(ctx context.Context) (received bool, err error) {
 	}
 	ctx, cancel = context.WithCancel(ctx)
 	defer cancel()
-	stream, err := w.client.WatchProfiles(ctx, &profilev1.WatchProfilesRequest{After: w.cursor})
+	stream, err := w.client.WatchProfiles(ctx, &profilev1.WatchProfilesRequest{After: w.cursor, WithoutContact: true})
 	if err != nil {
 		return false, fmt.Errorf("watch profiles: %w", err)
 	}

@@ -57,6 +57,7 @@ type commands struct {
 	Campaign   campaignCommands          `cmd:"" help:"Keep campaigns."`
 	Profile    profileCommands           `cmd:"" help:"Read and write single profiles."`
 	Attribute  attributeCommands         `cmd:"" help:"Declare custom attributes."`
+	Keys       keysCommands              `cmd:"" help:"Make and change the file of keys that protect contact data."`
 	Completion kongcompletion.Completion `cmd:"" help:"Print how to switch on completion in a shell."`
 	Version    versionCommand            `cmd:"" help:"Print the version."`
 }
@@ -159,10 +160,11 @@ func Main(ctx context.Context, env Env, args []string) int {
 	}
 }
 
-// perform runs a command with a connection and a span around it. The services' own commands bring their own.
+// perform runs a command with a connection and a span around it. The services' own commands bring their own, those of keys
+// need none.
 func (s *session) perform(run command, path string) (err error) {
 	switch run.(type) {
-	case *upCommand, *demoCommand, *versionCommand:
+	case *upCommand, *demoCommand, *versionCommand, *keysCreate, *keysList, *keysAdd, *keysPromote, *keysDisable, *keysEnable, *keysRemove:
 		return run.run(s)
 	}
 	t := s.env.Telemetry

@@ -50,7 +50,8 @@ func TestEveryCommandHasHelp(t *testing.T) {
 		"segment preview", "segment breakdown", "segment add", "segment remove", "persona generate", "persona create", "persona list",
 		"persona get", "persona update", "persona delete", "campaign create", "campaign list", "campaign get", "campaign update",
 		"campaign delete", "profile get", "profile list", "profile create", "profile update", "profile delete", "attribute create",
-		"attribute list", "attribute get", "attribute update", "completion", "version",
+		"attribute list", "attribute get", "attribute update", "keys create", "keys list", "keys add", "keys promote", "keys disable",
+		"keys enable", "keys remove", "completion", "version",
 	} {
 		got := say(t, nil, "", append(strings.Fields(verb), "--help")...)
 		if got.code != cli.ExitOK || !strings.Contains(got.out, "Usage: narrowcast "+verb) {
@@ -81,6 +82,11 @@ func TestWhatIsNotUnderstoodExitsWithTwo(t *testing.T) {
 		{"attribute create x --type number", "must be one of"},
 		{"profile list --limit 0", "1 to 1000"},
 		{"import /no/such/file", "--mapping"},
+		{"keys create", "<file>"},
+		{"keys add keys.json", "--kind"},
+		{"keys add keys.json --kind house", "must be one of"},
+		{"keys promote keys.json --kind index", "--id"},
+		{"keys remove keys.json --kind index --id=-1", "--id"},
 		{"up --target gateway", "gateway"},
 		{"up --target profile", "allow-sqlite"},
 	} {

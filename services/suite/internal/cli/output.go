@@ -14,6 +14,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/narrowcast/narrowcast/pkg/fault"
+	"github.com/narrowcast/narrowcast/pkg/keyring"
 	typev1 "github.com/narrowcast/narrowcast/proto/gen/go/narrowcast/type/v1"
 	"github.com/narrowcast/narrowcast/services/suite/internal/table"
 )
@@ -180,6 +181,8 @@ func (s *session) next(c complaint) string {
 		return "narrowcast attribute list shows the declared ones; narrowcast attribute create declares one"
 	case "RULE_UNKNOWN_SEGMENT", "UNKNOWN_SEGMENT", "SEGMENT_NOT_FOUND":
 		return "narrowcast segment list shows the segments"
+	case keyring.ReasonKeyNotFound:
+		return "narrowcast keys list shows the keys of a file"
 	case "AUDIENCE_NOT_FOUND":
 		return "narrowcast audience list shows the saved ones"
 	}

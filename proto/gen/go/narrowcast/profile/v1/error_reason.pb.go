@@ -98,6 +98,34 @@ const (
 	ErrorReason_ERROR_REASON_GATE_DENIED ErrorReason = 34
 	// Several fields are wrong, for different reasons; BadRequest names each with its own.
 	ErrorReason_ERROR_REASON_INVALID_FIELDS ErrorReason = 35
+	// An identifier's value stands for nobody or for many, such as test@test.com; metadata: rule.
+	ErrorReason_ERROR_REASON_IDENTIFIER_BLOCKED ErrorReason = 36
+	// A profile has more identifiers of a kind than one person plausibly has; metadata: kind, limit.
+	ErrorReason_ERROR_REASON_TOO_MANY_IDENTIFIERS ErrorReason = 37
+	// No profile, or none in time, was merged that way; metadata: name.
+	ErrorReason_ERROR_REASON_MERGE_NOT_FOUND ErrorReason = 38
+	// The period in which a merge can be undone is over; metadata: name.
+	ErrorReason_ERROR_REASON_MERGE_EXPIRED ErrorReason = 39
+	// The two profiles of a merge are one already; metadata: name.
+	ErrorReason_ERROR_REASON_ALREADY_MERGED ErrorReason = 40
+	// The merge cannot be undone since a later change stands on it; metadata: name.
+	ErrorReason_ERROR_REASON_MERGE_BUILT_UPON ErrorReason = 41
+	// A field of an event is wrong.
+	ErrorReason_ERROR_REASON_INVALID_EVENT ErrorReason = 42
+	// No event has the name; metadata: name.
+	ErrorReason_ERROR_REASON_EVENT_NOT_FOUND ErrorReason = 43
+	// No profile, or more than one, has the identifier that an event names.
+	ErrorReason_ERROR_REASON_NOT_ONE_PROFILE ErrorReason = 44
+	// Contact data is sealed under a key that the service does not have; metadata: key.
+	ErrorReason_ERROR_REASON_KEY_UNKNOWN ErrorReason = 45
+	// Sealed contact data is damaged.
+	ErrorReason_ERROR_REASON_SEAL_BROKEN ErrorReason = 46
+	// The database's schema is older than the program's: run `narrowcast migrate`.
+	ErrorReason_ERROR_REASON_SCHEMA_OLDER ErrorReason = 47
+	// The messages of an export do not follow its protocol; metadata: expected.
+	ErrorReason_ERROR_REASON_EXPORT_PROTOCOL ErrorReason = 48
+	// The database lost the connection while it committed: the write was made or not; read before trying again.
+	ErrorReason_ERROR_REASON_COMMIT_UNKNOWN ErrorReason = 49
 )
 
 // Enum value maps for ErrorReason.
@@ -139,6 +167,20 @@ var (
 		33: "ERROR_REASON_INTERNAL",
 		34: "ERROR_REASON_GATE_DENIED",
 		35: "ERROR_REASON_INVALID_FIELDS",
+		36: "ERROR_REASON_IDENTIFIER_BLOCKED",
+		37: "ERROR_REASON_TOO_MANY_IDENTIFIERS",
+		38: "ERROR_REASON_MERGE_NOT_FOUND",
+		39: "ERROR_REASON_MERGE_EXPIRED",
+		40: "ERROR_REASON_ALREADY_MERGED",
+		41: "ERROR_REASON_MERGE_BUILT_UPON",
+		42: "ERROR_REASON_INVALID_EVENT",
+		43: "ERROR_REASON_EVENT_NOT_FOUND",
+		44: "ERROR_REASON_NOT_ONE_PROFILE",
+		45: "ERROR_REASON_KEY_UNKNOWN",
+		46: "ERROR_REASON_SEAL_BROKEN",
+		47: "ERROR_REASON_SCHEMA_OLDER",
+		48: "ERROR_REASON_EXPORT_PROTOCOL",
+		49: "ERROR_REASON_COMMIT_UNKNOWN",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":             0,
@@ -177,6 +219,20 @@ var (
 		"ERROR_REASON_INTERNAL":                33,
 		"ERROR_REASON_GATE_DENIED":             34,
 		"ERROR_REASON_INVALID_FIELDS":          35,
+		"ERROR_REASON_IDENTIFIER_BLOCKED":      36,
+		"ERROR_REASON_TOO_MANY_IDENTIFIERS":    37,
+		"ERROR_REASON_MERGE_NOT_FOUND":         38,
+		"ERROR_REASON_MERGE_EXPIRED":           39,
+		"ERROR_REASON_ALREADY_MERGED":          40,
+		"ERROR_REASON_MERGE_BUILT_UPON":        41,
+		"ERROR_REASON_INVALID_EVENT":           42,
+		"ERROR_REASON_EVENT_NOT_FOUND":         43,
+		"ERROR_REASON_NOT_ONE_PROFILE":         44,
+		"ERROR_REASON_KEY_UNKNOWN":             45,
+		"ERROR_REASON_SEAL_BROKEN":             46,
+		"ERROR_REASON_SCHEMA_OLDER":            47,
+		"ERROR_REASON_EXPORT_PROTOCOL":         48,
+		"ERROR_REASON_COMMIT_UNKNOWN":          49,
 	}
 )
 
@@ -211,7 +267,7 @@ var File_narrowcast_profile_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_narrowcast_profile_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"(narrowcast/profile/v1/error_reason.proto\x12\x15narrowcast.profile.v1*\xe0\t\n" +
+	"(narrowcast/profile/v1/error_reason.proto\x12\x15narrowcast.profile.v1*\xb4\r\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\"\n" +
 	"\x1eERROR_REASON_VALIDATION_FAILED\x10\x01\x12\"\n" +
@@ -249,7 +305,21 @@ const file_narrowcast_profile_v1_error_reason_proto_rawDesc = "" +
 	"\x19ERROR_REASON_RATE_LIMITED\x10 \x12\x19\n" +
 	"\x15ERROR_REASON_INTERNAL\x10!\x12\x1c\n" +
 	"\x18ERROR_REASON_GATE_DENIED\x10\"\x12\x1f\n" +
-	"\x1bERROR_REASON_INVALID_FIELDS\x10#BOZMgithub.com/narrowcast/narrowcast/proto/gen/go/narrowcast/profile/v1;profilev1b\x06proto3"
+	"\x1bERROR_REASON_INVALID_FIELDS\x10#\x12#\n" +
+	"\x1fERROR_REASON_IDENTIFIER_BLOCKED\x10$\x12%\n" +
+	"!ERROR_REASON_TOO_MANY_IDENTIFIERS\x10%\x12 \n" +
+	"\x1cERROR_REASON_MERGE_NOT_FOUND\x10&\x12\x1e\n" +
+	"\x1aERROR_REASON_MERGE_EXPIRED\x10'\x12\x1f\n" +
+	"\x1bERROR_REASON_ALREADY_MERGED\x10(\x12!\n" +
+	"\x1dERROR_REASON_MERGE_BUILT_UPON\x10)\x12\x1e\n" +
+	"\x1aERROR_REASON_INVALID_EVENT\x10*\x12 \n" +
+	"\x1cERROR_REASON_EVENT_NOT_FOUND\x10+\x12 \n" +
+	"\x1cERROR_REASON_NOT_ONE_PROFILE\x10,\x12\x1c\n" +
+	"\x18ERROR_REASON_KEY_UNKNOWN\x10-\x12\x1c\n" +
+	"\x18ERROR_REASON_SEAL_BROKEN\x10.\x12\x1d\n" +
+	"\x19ERROR_REASON_SCHEMA_OLDER\x10/\x12 \n" +
+	"\x1cERROR_REASON_EXPORT_PROTOCOL\x100\x12\x1f\n" +
+	"\x1bERROR_REASON_COMMIT_UNKNOWN\x101BOZMgithub.com/narrowcast/narrowcast/proto/gen/go/narrowcast/profile/v1;profilev1b\x06proto3"
 
 var (
 	file_narrowcast_profile_v1_error_reason_proto_rawDescOnce sync.Once

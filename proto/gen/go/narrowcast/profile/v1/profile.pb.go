@@ -87,7 +87,11 @@ type Profile struct {
 	// Identifiers; an external id is unique in the store for its source and value.
 	Identifiers []*Identifier `protobuf:"bytes,31,rep,name=identifiers,proto3" json:"identifiers,omitempty"`
 	// Custom attributes, by the id they are declared under ("balance", not "custom.balance").
-	Custom        map[string]*v1.AttributeValue `protobuf:"bytes,32,rep,name=custom,proto3" json:"custom,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Custom map[string]*v1.AttributeValue `protobuf:"bytes,32,rep,name=custom,proto3" json:"custom,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// What the person's behaviour says, computed from the events recorded; absent where none is.
+	Traits *Traits `protobuf:"bytes,33,opt,name=traits,proto3" json:"traits,omitempty"`
+	// What looks implausible and is kept as it was given; set in answers to writes and by GetProfile.
+	Warnings      []*Warning `protobuf:"bytes,34,rep,name=warnings,proto3" json:"warnings,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -325,6 +329,84 @@ func (x *Profile) GetCustom() map[string]*v1.AttributeValue {
 	return nil
 }
 
+func (x *Profile) GetTraits() *Traits {
+	if x != nil {
+		return x.Traits
+	}
+	return nil
+}
+
+func (x *Profile) GetWarnings() []*Warning {
+	if x != nil {
+		return x.Warnings
+	}
+	return nil
+}
+
+// A value that is possible and not plausible, such as a birth year of 1893. It is reported and never changed.
+type Warning struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Path of the field, relative to the profile.
+	Field string `protobuf:"bytes,1,opt,name=field,proto3" json:"field,omitempty"`
+	// Stable code, such as BIRTH_DATE_IMPLAUSIBLE.
+	Code string `protobuf:"bytes,2,opt,name=code,proto3" json:"code,omitempty"`
+	// What looks wrong and what to do; never the value.
+	Message       string `protobuf:"bytes,3,opt,name=message,proto3" json:"message,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Warning) Reset() {
+	*x = Warning{}
+	mi := &file_narrowcast_profile_v1_profile_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Warning) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Warning) ProtoMessage() {}
+
+func (x *Warning) ProtoReflect() protoreflect.Message {
+	mi := &file_narrowcast_profile_v1_profile_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Warning.ProtoReflect.Descriptor instead.
+func (*Warning) Descriptor() ([]byte, []int) {
+	return file_narrowcast_profile_v1_profile_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Warning) GetField() string {
+	if x != nil {
+		return x.Field
+	}
+	return ""
+}
+
+func (x *Warning) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
+}
+
+func (x *Warning) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
 // Who a person works for.
 type Employer struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -340,7 +422,7 @@ type Employer struct {
 
 func (x *Employer) Reset() {
 	*x = Employer{}
-	mi := &file_narrowcast_profile_v1_profile_proto_msgTypes[1]
+	mi := &file_narrowcast_profile_v1_profile_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -352,7 +434,7 @@ func (x *Employer) String() string {
 func (*Employer) ProtoMessage() {}
 
 func (x *Employer) ProtoReflect() protoreflect.Message {
-	mi := &file_narrowcast_profile_v1_profile_proto_msgTypes[1]
+	mi := &file_narrowcast_profile_v1_profile_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -365,7 +447,7 @@ func (x *Employer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Employer.ProtoReflect.Descriptor instead.
 func (*Employer) Descriptor() ([]byte, []int) {
-	return file_narrowcast_profile_v1_profile_proto_rawDescGZIP(), []int{1}
+	return file_narrowcast_profile_v1_profile_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *Employer) GetName() string {
@@ -400,7 +482,7 @@ type RoleList struct {
 
 func (x *RoleList) Reset() {
 	*x = RoleList{}
-	mi := &file_narrowcast_profile_v1_profile_proto_msgTypes[2]
+	mi := &file_narrowcast_profile_v1_profile_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -412,7 +494,7 @@ func (x *RoleList) String() string {
 func (*RoleList) ProtoMessage() {}
 
 func (x *RoleList) ProtoReflect() protoreflect.Message {
-	mi := &file_narrowcast_profile_v1_profile_proto_msgTypes[2]
+	mi := &file_narrowcast_profile_v1_profile_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -425,7 +507,7 @@ func (x *RoleList) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RoleList.ProtoReflect.Descriptor instead.
 func (*RoleList) Descriptor() ([]byte, []int) {
-	return file_narrowcast_profile_v1_profile_proto_rawDescGZIP(), []int{2}
+	return file_narrowcast_profile_v1_profile_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *RoleList) GetValues() []v1.Role {
@@ -446,7 +528,7 @@ type ChannelList struct {
 
 func (x *ChannelList) Reset() {
 	*x = ChannelList{}
-	mi := &file_narrowcast_profile_v1_profile_proto_msgTypes[3]
+	mi := &file_narrowcast_profile_v1_profile_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -458,7 +540,7 @@ func (x *ChannelList) String() string {
 func (*ChannelList) ProtoMessage() {}
 
 func (x *ChannelList) ProtoReflect() protoreflect.Message {
-	mi := &file_narrowcast_profile_v1_profile_proto_msgTypes[3]
+	mi := &file_narrowcast_profile_v1_profile_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -471,7 +553,7 @@ func (x *ChannelList) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChannelList.ProtoReflect.Descriptor instead.
 func (*ChannelList) Descriptor() ([]byte, []int) {
-	return file_narrowcast_profile_v1_profile_proto_rawDescGZIP(), []int{3}
+	return file_narrowcast_profile_v1_profile_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *ChannelList) GetValues() []v1.Channel {
@@ -503,7 +585,7 @@ type Consent struct {
 
 func (x *Consent) Reset() {
 	*x = Consent{}
-	mi := &file_narrowcast_profile_v1_profile_proto_msgTypes[4]
+	mi := &file_narrowcast_profile_v1_profile_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -515,7 +597,7 @@ func (x *Consent) String() string {
 func (*Consent) ProtoMessage() {}
 
 func (x *Consent) ProtoReflect() protoreflect.Message {
-	mi := &file_narrowcast_profile_v1_profile_proto_msgTypes[4]
+	mi := &file_narrowcast_profile_v1_profile_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -528,7 +610,7 @@ func (x *Consent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Consent.ProtoReflect.Descriptor instead.
 func (*Consent) Descriptor() ([]byte, []int) {
-	return file_narrowcast_profile_v1_profile_proto_rawDescGZIP(), []int{4}
+	return file_narrowcast_profile_v1_profile_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Consent) GetPurpose() v1.ConsentPurpose {
@@ -588,7 +670,7 @@ type Identifier struct {
 
 func (x *Identifier) Reset() {
 	*x = Identifier{}
-	mi := &file_narrowcast_profile_v1_profile_proto_msgTypes[5]
+	mi := &file_narrowcast_profile_v1_profile_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -600,7 +682,7 @@ func (x *Identifier) String() string {
 func (*Identifier) ProtoMessage() {}
 
 func (x *Identifier) ProtoReflect() protoreflect.Message {
-	mi := &file_narrowcast_profile_v1_profile_proto_msgTypes[5]
+	mi := &file_narrowcast_profile_v1_profile_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -613,7 +695,7 @@ func (x *Identifier) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Identifier.ProtoReflect.Descriptor instead.
 func (*Identifier) Descriptor() ([]byte, []int) {
-	return file_narrowcast_profile_v1_profile_proto_rawDescGZIP(), []int{5}
+	return file_narrowcast_profile_v1_profile_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Identifier) GetKind() v1.IdentifierKind {
@@ -641,7 +723,7 @@ var File_narrowcast_profile_v1_profile_proto protoreflect.FileDescriptor
 
 const file_narrowcast_profile_v1_profile_proto_rawDesc = "" +
 	"\n" +
-	"#narrowcast/profile/v1/profile.proto\x12\x15narrowcast.profile.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16google/type/date.proto\x1a\x1fnarrowcast/type/v1/person.proto\x1a\x1enarrowcast/type/v1/value.proto\"\xfe\x0f\n" +
+	"#narrowcast/profile/v1/profile.proto\x12\x15narrowcast.profile.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16google/type/date.proto\x1a\"narrowcast/profile/v1/traits.proto\x1a\x1fnarrowcast/type/v1/person.proto\x1a\x1enarrowcast/type/v1/value.proto\"\xfb\x10\n" +
 	"\aProfile\x12h\n" +
 	"\x04name\x18\x01 \x01(\tBT\xe0A\b\xbaHNrL2J^(profiles/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})?$R\x04name\x12\x15\n" +
 	"\x03uid\x18\x02 \x01(\tB\x03\xe0A\x03R\x03uid\x12\x1b\n" +
@@ -681,7 +763,9 @@ const file_narrowcast_profile_v1_profile_proto_rawDesc = "" +
 	"\x10preferred_brands\x18\x1d \x01(\v2\x1c.narrowcast.type.v1.TextListR\x0fpreferredBrands\x12D\n" +
 	"\bconsents\x18\x1e \x03(\v2\x1e.narrowcast.profile.v1.ConsentB\b\xbaH\x05\x92\x01\x02\x10@R\bconsents\x12M\n" +
 	"\videntifiers\x18\x1f \x03(\v2!.narrowcast.profile.v1.IdentifierB\b\xbaH\x05\x92\x01\x02\x10@R\videntifiers\x12i\n" +
-	"\x06custom\x18  \x03(\v2*.narrowcast.profile.v1.Profile.CustomEntryB%\xbaH\"\x9a\x01\x1f\x10\x80\x02\"\x1ar\x182\x16^[a-z][a-z0-9_]{0,62}$R\x06custom\x1a]\n" +
+	"\x06custom\x18  \x03(\v2*.narrowcast.profile.v1.Profile.CustomEntryB%\xbaH\"\x9a\x01\x1f\x10\x80\x02\"\x1ar\x182\x16^[a-z][a-z0-9_]{0,62}$R\x06custom\x12:\n" +
+	"\x06traits\x18! \x01(\v2\x1d.narrowcast.profile.v1.TraitsB\x03\xe0A\x03R\x06traits\x12?\n" +
+	"\bwarnings\x18\" \x03(\v2\x1e.narrowcast.profile.v1.WarningB\x03\xe0A\x03R\bwarnings\x1a]\n" +
 	"\vCustomEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x128\n" +
 	"\x05value\x18\x02 \x01(\v2\".narrowcast.type.v1.AttributeValueR\x05value:\x028\x01::\xeaA7\n" +
@@ -692,7 +776,11 @@ const file_narrowcast_profile_v1_profile_proto_rawDesc = "" +
 	"\f_postal_codeB\r\n" +
 	"\v_occupationB\f\n" +
 	"\n" +
-	"_household\"\xb2\x01\n" +
+	"_household\"M\n" +
+	"\aWarning\x12\x14\n" +
+	"\x05field\x18\x01 \x01(\tR\x05field\x12\x12\n" +
+	"\x04code\x18\x02 \x01(\tR\x04code\x12\x18\n" +
+	"\amessage\x18\x03 \x01(\tR\amessage\"\xb2\x01\n" +
 	"\bEmployer\x12#\n" +
 	"\x04name\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\xc8\x01H\x00R\x04name\x88\x01\x01\x12+\n" +
@@ -732,67 +820,71 @@ func file_narrowcast_profile_v1_profile_proto_rawDescGZIP() []byte {
 	return file_narrowcast_profile_v1_profile_proto_rawDescData
 }
 
-var file_narrowcast_profile_v1_profile_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
+var file_narrowcast_profile_v1_profile_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
 var file_narrowcast_profile_v1_profile_proto_goTypes = []any{
 	(*Profile)(nil),               // 0: narrowcast.profile.v1.Profile
-	(*Employer)(nil),              // 1: narrowcast.profile.v1.Employer
-	(*RoleList)(nil),              // 2: narrowcast.profile.v1.RoleList
-	(*ChannelList)(nil),           // 3: narrowcast.profile.v1.ChannelList
-	(*Consent)(nil),               // 4: narrowcast.profile.v1.Consent
-	(*Identifier)(nil),            // 5: narrowcast.profile.v1.Identifier
-	nil,                           // 6: narrowcast.profile.v1.Profile.CustomEntry
-	(*timestamppb.Timestamp)(nil), // 7: google.protobuf.Timestamp
-	(*date.Date)(nil),             // 8: google.type.Date
-	(v1.Gender)(0),                // 9: narrowcast.type.v1.Gender
-	(v1.JobLevel)(0),              // 10: narrowcast.type.v1.JobLevel
-	(*v1.Money)(nil),              // 11: narrowcast.type.v1.Money
-	(v1.Education)(0),             // 12: narrowcast.type.v1.Education
-	(v1.MaritalStatus)(0),         // 13: narrowcast.type.v1.MaritalStatus
-	(v1.Lifecycle)(0),             // 14: narrowcast.type.v1.Lifecycle
-	(*v1.TextList)(nil),           // 15: narrowcast.type.v1.TextList
-	(v1.EmployerSize)(0),          // 16: narrowcast.type.v1.EmployerSize
-	(v1.Role)(0),                  // 17: narrowcast.type.v1.Role
-	(v1.Channel)(0),               // 18: narrowcast.type.v1.Channel
-	(v1.ConsentPurpose)(0),        // 19: narrowcast.type.v1.ConsentPurpose
-	(v1.ConsentStatus)(0),         // 20: narrowcast.type.v1.ConsentStatus
-	(v1.IdentifierKind)(0),        // 21: narrowcast.type.v1.IdentifierKind
-	(*v1.AttributeValue)(nil),     // 22: narrowcast.type.v1.AttributeValue
+	(*Warning)(nil),               // 1: narrowcast.profile.v1.Warning
+	(*Employer)(nil),              // 2: narrowcast.profile.v1.Employer
+	(*RoleList)(nil),              // 3: narrowcast.profile.v1.RoleList
+	(*ChannelList)(nil),           // 4: narrowcast.profile.v1.ChannelList
+	(*Consent)(nil),               // 5: narrowcast.profile.v1.Consent
+	(*Identifier)(nil),            // 6: narrowcast.profile.v1.Identifier
+	nil,                           // 7: narrowcast.profile.v1.Profile.CustomEntry
+	(*timestamppb.Timestamp)(nil), // 8: google.protobuf.Timestamp
+	(*date.Date)(nil),             // 9: google.type.Date
+	(v1.Gender)(0),                // 10: narrowcast.type.v1.Gender
+	(v1.JobLevel)(0),              // 11: narrowcast.type.v1.JobLevel
+	(*v1.Money)(nil),              // 12: narrowcast.type.v1.Money
+	(v1.Education)(0),             // 13: narrowcast.type.v1.Education
+	(v1.MaritalStatus)(0),         // 14: narrowcast.type.v1.MaritalStatus
+	(v1.Lifecycle)(0),             // 15: narrowcast.type.v1.Lifecycle
+	(*v1.TextList)(nil),           // 16: narrowcast.type.v1.TextList
+	(*Traits)(nil),                // 17: narrowcast.profile.v1.Traits
+	(v1.EmployerSize)(0),          // 18: narrowcast.type.v1.EmployerSize
+	(v1.Role)(0),                  // 19: narrowcast.type.v1.Role
+	(v1.Channel)(0),               // 20: narrowcast.type.v1.Channel
+	(v1.ConsentPurpose)(0),        // 21: narrowcast.type.v1.ConsentPurpose
+	(v1.ConsentStatus)(0),         // 22: narrowcast.type.v1.ConsentStatus
+	(v1.IdentifierKind)(0),        // 23: narrowcast.type.v1.IdentifierKind
+	(*v1.AttributeValue)(nil),     // 24: narrowcast.type.v1.AttributeValue
 }
 var file_narrowcast_profile_v1_profile_proto_depIdxs = []int32{
-	7,  // 0: narrowcast.profile.v1.Profile.create_time:type_name -> google.protobuf.Timestamp
-	7,  // 1: narrowcast.profile.v1.Profile.update_time:type_name -> google.protobuf.Timestamp
-	8,  // 2: narrowcast.profile.v1.Profile.birth_date:type_name -> google.type.Date
-	9,  // 3: narrowcast.profile.v1.Profile.gender:type_name -> narrowcast.type.v1.Gender
-	10, // 4: narrowcast.profile.v1.Profile.job_level:type_name -> narrowcast.type.v1.JobLevel
-	11, // 5: narrowcast.profile.v1.Profile.income:type_name -> narrowcast.type.v1.Money
-	12, // 6: narrowcast.profile.v1.Profile.education:type_name -> narrowcast.type.v1.Education
-	13, // 7: narrowcast.profile.v1.Profile.marital_status:type_name -> narrowcast.type.v1.MaritalStatus
-	1,  // 8: narrowcast.profile.v1.Profile.employer:type_name -> narrowcast.profile.v1.Employer
-	2,  // 9: narrowcast.profile.v1.Profile.roles:type_name -> narrowcast.profile.v1.RoleList
-	14, // 10: narrowcast.profile.v1.Profile.lifecycle:type_name -> narrowcast.type.v1.Lifecycle
-	15, // 11: narrowcast.profile.v1.Profile.interests:type_name -> narrowcast.type.v1.TextList
-	15, // 12: narrowcast.profile.v1.Profile.values:type_name -> narrowcast.type.v1.TextList
-	15, // 13: narrowcast.profile.v1.Profile.needs:type_name -> narrowcast.type.v1.TextList
-	3,  // 14: narrowcast.profile.v1.Profile.preferred_channels:type_name -> narrowcast.profile.v1.ChannelList
-	15, // 15: narrowcast.profile.v1.Profile.preferred_brands:type_name -> narrowcast.type.v1.TextList
-	4,  // 16: narrowcast.profile.v1.Profile.consents:type_name -> narrowcast.profile.v1.Consent
-	5,  // 17: narrowcast.profile.v1.Profile.identifiers:type_name -> narrowcast.profile.v1.Identifier
-	6,  // 18: narrowcast.profile.v1.Profile.custom:type_name -> narrowcast.profile.v1.Profile.CustomEntry
-	16, // 19: narrowcast.profile.v1.Employer.size:type_name -> narrowcast.type.v1.EmployerSize
-	17, // 20: narrowcast.profile.v1.RoleList.values:type_name -> narrowcast.type.v1.Role
-	18, // 21: narrowcast.profile.v1.ChannelList.values:type_name -> narrowcast.type.v1.Channel
-	19, // 22: narrowcast.profile.v1.Consent.purpose:type_name -> narrowcast.type.v1.ConsentPurpose
-	18, // 23: narrowcast.profile.v1.Consent.channel:type_name -> narrowcast.type.v1.Channel
-	20, // 24: narrowcast.profile.v1.Consent.status:type_name -> narrowcast.type.v1.ConsentStatus
-	8,  // 25: narrowcast.profile.v1.Consent.expire_date:type_name -> google.type.Date
-	7,  // 26: narrowcast.profile.v1.Consent.decide_time:type_name -> google.protobuf.Timestamp
-	21, // 27: narrowcast.profile.v1.Identifier.kind:type_name -> narrowcast.type.v1.IdentifierKind
-	22, // 28: narrowcast.profile.v1.Profile.CustomEntry.value:type_name -> narrowcast.type.v1.AttributeValue
-	29, // [29:29] is the sub-list for method output_type
-	29, // [29:29] is the sub-list for method input_type
-	29, // [29:29] is the sub-list for extension type_name
-	29, // [29:29] is the sub-list for extension extendee
-	0,  // [0:29] is the sub-list for field type_name
+	8,  // 0: narrowcast.profile.v1.Profile.create_time:type_name -> google.protobuf.Timestamp
+	8,  // 1: narrowcast.profile.v1.Profile.update_time:type_name -> google.protobuf.Timestamp
+	9,  // 2: narrowcast.profile.v1.Profile.birth_date:type_name -> google.type.Date
+	10, // 3: narrowcast.profile.v1.Profile.gender:type_name -> narrowcast.type.v1.Gender
+	11, // 4: narrowcast.profile.v1.Profile.job_level:type_name -> narrowcast.type.v1.JobLevel
+	12, // 5: narrowcast.profile.v1.Profile.income:type_name -> narrowcast.type.v1.Money
+	13, // 6: narrowcast.profile.v1.Profile.education:type_name -> narrowcast.type.v1.Education
+	14, // 7: narrowcast.profile.v1.Profile.marital_status:type_name -> narrowcast.type.v1.MaritalStatus
+	2,  // 8: narrowcast.profile.v1.Profile.employer:type_name -> narrowcast.profile.v1.Employer
+	3,  // 9: narrowcast.profile.v1.Profile.roles:type_name -> narrowcast.profile.v1.RoleList
+	15, // 10: narrowcast.profile.v1.Profile.lifecycle:type_name -> narrowcast.type.v1.Lifecycle
+	16, // 11: narrowcast.profile.v1.Profile.interests:type_name -> narrowcast.type.v1.TextList
+	16, // 12: narrowcast.profile.v1.Profile.values:type_name -> narrowcast.type.v1.TextList
+	16, // 13: narrowcast.profile.v1.Profile.needs:type_name -> narrowcast.type.v1.TextList
+	4,  // 14: narrowcast.profile.v1.Profile.preferred_channels:type_name -> narrowcast.profile.v1.ChannelList
+	16, // 15: narrowcast.profile.v1.Profile.preferred_brands:type_name -> narrowcast.type.v1.TextList
+	5,  // 16: narrowcast.profile.v1.Profile.consents:type_name -> narrowcast.profile.v1.Consent
+	6,  // 17: narrowcast.profile.v1.Profile.identifiers:type_name -> narrowcast.profile.v1.Identifier
+	7,  // 18: narrowcast.profile.v1.Profile.custom:type_name -> narrowcast.profile.v1.Profile.CustomEntry
+	17, // 19: narrowcast.profile.v1.Profile.traits:type_name -> narrowcast.profile.v1.Traits
+	1,  // 20: narrowcast.profile.v1.Profile.warnings:type_name -> narrowcast.profile.v1.Warning
+	18, // 21: narrowcast.profile.v1.Employer.size:type_name -> narrowcast.type.v1.EmployerSize
+	19, // 22: narrowcast.profile.v1.RoleList.values:type_name -> narrowcast.type.v1.Role
+	20, // 23: narrowcast.profile.v1.ChannelList.values:type_name -> narrowcast.type.v1.Channel
+	21, // 24: narrowcast.profile.v1.Consent.purpose:type_name -> narrowcast.type.v1.ConsentPurpose
+	20, // 25: narrowcast.profile.v1.Consent.channel:type_name -> narrowcast.type.v1.Channel
+	22, // 26: narrowcast.profile.v1.Consent.status:type_name -> narrowcast.type.v1.ConsentStatus
+	9,  // 27: narrowcast.profile.v1.Consent.expire_date:type_name -> google.type.Date
+	8,  // 28: narrowcast.profile.v1.Consent.decide_time:type_name -> google.protobuf.Timestamp
+	23, // 29: narrowcast.profile.v1.Identifier.kind:type_name -> narrowcast.type.v1.IdentifierKind
+	24, // 30: narrowcast.profile.v1.Profile.CustomEntry.value:type_name -> narrowcast.type.v1.AttributeValue
+	31, // [31:31] is the sub-list for method output_type
+	31, // [31:31] is the sub-list for method input_type
+	31, // [31:31] is the sub-list for extension type_name
+	31, // [31:31] is the sub-list for extension extendee
+	0,  // [0:31] is the sub-list for field type_name
 }
 
 func init() { file_narrowcast_profile_v1_profile_proto_init() }
@@ -800,15 +892,16 @@ func file_narrowcast_profile_v1_profile_proto_init() {
 	if File_narrowcast_profile_v1_profile_proto != nil {
 		return
 	}
+	file_narrowcast_profile_v1_traits_proto_init()
 	file_narrowcast_profile_v1_profile_proto_msgTypes[0].OneofWrappers = []any{}
-	file_narrowcast_profile_v1_profile_proto_msgTypes[1].OneofWrappers = []any{}
+	file_narrowcast_profile_v1_profile_proto_msgTypes[2].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_narrowcast_profile_v1_profile_proto_rawDesc), len(file_narrowcast_profile_v1_profile_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   7,
+			NumMessages:   8,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

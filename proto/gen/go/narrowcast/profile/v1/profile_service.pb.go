@@ -88,7 +88,9 @@ type CreateProfileRequest struct {
 	// The profile. A name, if set, states the uid to use.
 	Profile *Profile `protobuf:"bytes,1,opt,name=profile,proto3" json:"profile,omitempty"`
 	// UUID of the request: the same one again returns the first answer (AIP-155).
-	RequestId     string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	RequestId string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// System that the data come from, such as "crm"; empty: not stated. A merge can prefer the more trusted of two.
+	Source        string `protobuf:"bytes,3,opt,name=source,proto3" json:"source,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -133,6 +135,13 @@ func (x *CreateProfileRequest) GetProfile() *Profile {
 func (x *CreateProfileRequest) GetRequestId() string {
 	if x != nil {
 		return x.RequestId
+	}
+	return ""
+}
+
+func (x *CreateProfileRequest) GetSource() string {
+	if x != nil {
+		return x.Source
 	}
 	return ""
 }
@@ -392,7 +401,9 @@ type UpdateProfileRequest struct {
 	Profile *Profile `protobuf:"bytes,1,opt,name=profile,proto3" json:"profile,omitempty"`
 	// Fields to change, relative to the profile, such as "job_level", "employer.size" or "custom.balance"; a field that is
 	// named and not set becomes unknown. Empty: the fields that are set; "*": the whole profile is replaced.
-	UpdateMask    *fieldmaskpb.FieldMask `protobuf:"bytes,2,opt,name=update_mask,json=updateMask,proto3" json:"update_mask,omitempty"`
+	UpdateMask *fieldmaskpb.FieldMask `protobuf:"bytes,2,opt,name=update_mask,json=updateMask,proto3" json:"update_mask,omitempty"`
+	// System that the data come from; empty: not stated.
+	Source        string `protobuf:"bytes,3,opt,name=source,proto3" json:"source,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -439,6 +450,13 @@ func (x *UpdateProfileRequest) GetUpdateMask() *fieldmaskpb.FieldMask {
 		return x.UpdateMask
 	}
 	return nil
+}
+
+func (x *UpdateProfileRequest) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
 }
 
 // Request of DeleteProfile.
@@ -546,7 +564,9 @@ func (x *DeleteProfileResponse) GetConsistencyToken() string {
 type BatchUpsertProfilesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Profiles, at most 1,000.
-	Profiles      []*Profile `protobuf:"bytes,1,rep,name=profiles,proto3" json:"profiles,omitempty"`
+	Profiles []*Profile `protobuf:"bytes,1,rep,name=profiles,proto3" json:"profiles,omitempty"`
+	// System that the data come from; empty: not stated.
+	Source        string `protobuf:"bytes,2,opt,name=source,proto3" json:"source,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -586,6 +606,13 @@ func (x *BatchUpsertProfilesRequest) GetProfiles() []*Profile {
 		return x.Profiles
 	}
 	return nil
+}
+
+func (x *BatchUpsertProfilesRequest) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
 }
 
 // Answer of BatchUpsertProfiles.
@@ -748,8 +775,10 @@ type ImportProfilesResponse struct {
 	Rejections []*ImportProfilesResponse_Rejection `protobuf:"bytes,6,rep,name=rejections,proto3" json:"rejections,omitempty"`
 	// A state that includes everything committed.
 	ConsistencyToken string `protobuf:"bytes,7,opt,name=consistency_token,json=consistencyToken,proto3" json:"consistency_token,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// Warnings about rows that were accepted since the message before, by their code; the rows are as they were given.
+	Warnings      map[string]int64 `protobuf:"bytes,8,rep,name=warnings,proto3" json:"warnings,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ImportProfilesResponse) Reset() {
@@ -831,13 +860,22 @@ func (x *ImportProfilesResponse) GetConsistencyToken() string {
 	return ""
 }
 
+func (x *ImportProfilesResponse) GetWarnings() map[string]int64 {
+	if x != nil {
+		return x.Warnings
+	}
+	return nil
+}
+
 // Request of WatchProfiles.
 type WatchProfilesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Cursor after which to go on; empty: from the beginning.
-	After         string `protobuf:"bytes,1,opt,name=after,proto3" json:"after,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	After string `protobuf:"bytes,1,opt,name=after,proto3" json:"after,omitempty"`
+	// Leaves names and identifiers out of the profiles, for readers who do not need them.
+	WithoutContact bool `protobuf:"varint,2,opt,name=without_contact,json=withoutContact,proto3" json:"without_contact,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *WatchProfilesRequest) Reset() {
@@ -875,6 +913,13 @@ func (x *WatchProfilesRequest) GetAfter() string {
 		return x.After
 	}
 	return ""
+}
+
+func (x *WatchProfilesRequest) GetWithoutContact() bool {
+	if x != nil {
+		return x.WithoutContact
+	}
+	return false
 }
 
 // Message of WatchProfiles.
@@ -1075,7 +1120,9 @@ type BatchUpsertProfilesResponse_Result struct {
 	// Name of the profile.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// What happened to it.
-	Outcome       BatchUpsertProfilesResponse_Result_Outcome `protobuf:"varint,2,opt,name=outcome,proto3,enum=narrowcast.profile.v1.BatchUpsertProfilesResponse_Result_Outcome" json:"outcome,omitempty"`
+	Outcome BatchUpsertProfilesResponse_Result_Outcome `protobuf:"varint,2,opt,name=outcome,proto3,enum=narrowcast.profile.v1.BatchUpsertProfilesResponse_Result_Outcome" json:"outcome,omitempty"`
+	// What looks implausible in the profile.
+	Warnings      []*Warning `protobuf:"bytes,3,rep,name=warnings,proto3" json:"warnings,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1124,11 +1171,20 @@ func (x *BatchUpsertProfilesResponse_Result) GetOutcome() BatchUpsertProfilesRes
 	return BatchUpsertProfilesResponse_Result_OUTCOME_UNSPECIFIED
 }
 
+func (x *BatchUpsertProfilesResponse_Result) GetWarnings() []*Warning {
+	if x != nil {
+		return x.Warnings
+	}
+	return nil
+}
+
 // Starts or resumes an import; the first message.
 type ImportProfilesRequest_Start struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Id of the import, chosen by the caller; the same id resumes.
-	ImportId      string `protobuf:"bytes,1,opt,name=import_id,json=importId,proto3" json:"import_id,omitempty"`
+	ImportId string `protobuf:"bytes,1,opt,name=import_id,json=importId,proto3" json:"import_id,omitempty"`
+	// System that the rows come from; empty: not stated.
+	Source        string `protobuf:"bytes,2,opt,name=source,proto3" json:"source,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1166,6 +1222,13 @@ func (*ImportProfilesRequest_Start) Descriptor() ([]byte, []int) {
 func (x *ImportProfilesRequest_Start) GetImportId() string {
 	if x != nil {
 		return x.ImportId
+	}
+	return ""
+}
+
+func (x *ImportProfilesRequest_Start) GetSource() string {
+	if x != nil {
+		return x.Source
 	}
 	return ""
 }
@@ -1310,14 +1373,16 @@ type WatchProfilesResponse_Change struct {
 	//	*WatchProfilesResponse_Change_Profile
 	//	*WatchProfilesResponse_Change_DeletedProfile
 	//	*WatchProfilesResponse_Change_Attribute
-	Change        isWatchProfilesResponse_Change_Change `protobuf_oneof:"change"`
+	Change isWatchProfilesResponse_Change_Change `protobuf_oneof:"change"`
+	// Beside deleted_profile: name of the profile that the person was merged into.
+	MergedInto    string `protobuf:"bytes,5,opt,name=merged_into,json=mergedInto,proto3" json:"merged_into,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *WatchProfilesResponse_Change) Reset() {
 	*x = WatchProfilesResponse_Change{}
-	mi := &file_narrowcast_profile_v1_profile_service_proto_msgTypes[21]
+	mi := &file_narrowcast_profile_v1_profile_service_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1329,7 +1394,7 @@ func (x *WatchProfilesResponse_Change) String() string {
 func (*WatchProfilesResponse_Change) ProtoMessage() {}
 
 func (x *WatchProfilesResponse_Change) ProtoReflect() protoreflect.Message {
-	mi := &file_narrowcast_profile_v1_profile_service_proto_msgTypes[21]
+	mi := &file_narrowcast_profile_v1_profile_service_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1386,6 +1451,13 @@ func (x *WatchProfilesResponse_Change) GetAttribute() *Attribute {
 	return nil
 }
 
+func (x *WatchProfilesResponse_Change) GetMergedInto() string {
+	if x != nil {
+		return x.MergedInto
+	}
+	return ""
+}
+
 type isWatchProfilesResponse_Change_Change interface {
 	isWatchProfilesResponse_Change_Change()
 }
@@ -1415,11 +1487,12 @@ var File_narrowcast_profile_v1_profile_service_proto protoreflect.FileDescriptor
 
 const file_narrowcast_profile_v1_profile_service_proto_rawDesc = "" +
 	"\n" +
-	"+narrowcast/profile/v1/profile_service.proto\x12\x15narrowcast.profile.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x17google/api/client.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a google/protobuf/field_mask.proto\x1a%narrowcast/profile/v1/attribute.proto\x1a#narrowcast/profile/v1/profile.proto\x1a$narrowcast/type/v1/consistency.proto\x1a\x1dnarrowcast/type/v1/gate.proto\"\x83\x01\n" +
+	"+narrowcast/profile/v1/profile_service.proto\x12\x15narrowcast.profile.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x17google/api/client.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a google/protobuf/field_mask.proto\x1a%narrowcast/profile/v1/attribute.proto\x1a#narrowcast/profile/v1/profile.proto\x1a$narrowcast/type/v1/consistency.proto\x1a\x1dnarrowcast/type/v1/gate.proto\"\xbe\x01\n" +
 	"\x14CreateProfileRequest\x12C\n" +
 	"\aprofile\x18\x01 \x01(\v2\x1e.narrowcast.profile.v1.ProfileB\t\xe0A\x02\xbaH\x03\xc8\x01\x01R\aprofile\x12&\n" +
 	"\n" +
-	"request_id\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18@R\trequestId\"z\n" +
+	"request_id\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18@R\trequestId\x129\n" +
+	"\x06source\x18\x03 \x01(\tB!\xbaH\x1er\x1c2\x1a^([a-z][a-z0-9_-]{0,62})?$R\x06source\"z\n" +
 	"\x11GetProfileRequest\x12e\n" +
 	"\x04name\x18\x01 \x01(\tBQ\xe0A\x02\xbaHKrI2G^profiles/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$R\x04name\"\x8c\x01\n" +
 	"\x17BatchGetProfilesRequest\x12q\n" +
@@ -1432,39 +1505,43 @@ const file_narrowcast_profile_v1_profile_service_proto_rawDesc = "" +
 	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\xe8\aR\tpageToken\"z\n" +
 	"\x14ListProfilesResponse\x12:\n" +
 	"\bprofiles\x18\x01 \x03(\v2\x1e.narrowcast.profile.v1.ProfileR\bprofiles\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x98\x01\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xd3\x01\n" +
 	"\x14UpdateProfileRequest\x12C\n" +
 	"\aprofile\x18\x01 \x01(\v2\x1e.narrowcast.profile.v1.ProfileB\t\xe0A\x02\xbaH\x03\xc8\x01\x01R\aprofile\x12;\n" +
 	"\vupdate_mask\x18\x02 \x01(\v2\x1a.google.protobuf.FieldMaskR\n" +
-	"updateMask\"\x9a\x01\n" +
+	"updateMask\x129\n" +
+	"\x06source\x18\x03 \x01(\tB!\xbaH\x1er\x1c2\x1a^([a-z][a-z0-9_-]{0,62})?$R\x06source\"\x9a\x01\n" +
 	"\x14DeleteProfileRequest\x12e\n" +
 	"\x04name\x18\x01 \x01(\tBQ\xe0A\x02\xbaHKrI2G^profiles/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$R\x04name\x12\x1b\n" +
 	"\x04etag\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18@R\x04etag\"D\n" +
 	"\x15DeleteProfileResponse\x12+\n" +
-	"\x11consistency_token\x18\x01 \x01(\tR\x10consistencyToken\"h\n" +
+	"\x11consistency_token\x18\x01 \x01(\tR\x10consistencyToken\"\xa3\x01\n" +
 	"\x1aBatchUpsertProfilesRequest\x12J\n" +
-	"\bprofiles\x18\x01 \x03(\v2\x1e.narrowcast.profile.v1.ProfileB\x0e\xe0A\x02\xbaH\b\x92\x01\x05\b\x01\x10\xe8\aR\bprofiles\"\x80\x03\n" +
+	"\bprofiles\x18\x01 \x03(\v2\x1e.narrowcast.profile.v1.ProfileB\x0e\xe0A\x02\xbaH\b\x92\x01\x05\b\x01\x10\xe8\aR\bprofiles\x129\n" +
+	"\x06source\x18\x02 \x01(\tB!\xbaH\x1er\x1c2\x1a^([a-z][a-z0-9_-]{0,62})?$R\x06source\"\xbc\x03\n" +
 	"\x1bBatchUpsertProfilesResponse\x12S\n" +
 	"\aresults\x18\x01 \x03(\v29.narrowcast.profile.v1.BatchUpsertProfilesResponse.ResultR\aresults\x12+\n" +
-	"\x11consistency_token\x18\x02 \x01(\tR\x10consistencyToken\x1a\xde\x01\n" +
+	"\x11consistency_token\x18\x02 \x01(\tR\x10consistencyToken\x1a\x9a\x02\n" +
 	"\x06Result\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12[\n" +
-	"\aoutcome\x18\x02 \x01(\x0e2A.narrowcast.profile.v1.BatchUpsertProfilesResponse.Result.OutcomeR\aoutcome\"c\n" +
+	"\aoutcome\x18\x02 \x01(\x0e2A.narrowcast.profile.v1.BatchUpsertProfilesResponse.Result.OutcomeR\aoutcome\x12:\n" +
+	"\bwarnings\x18\x03 \x03(\v2\x1e.narrowcast.profile.v1.WarningR\bwarnings\"c\n" +
 	"\aOutcome\x12\x17\n" +
 	"\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x13\n" +
 	"\x0fOUTCOME_CREATED\x10\x01\x12\x13\n" +
 	"\x0fOUTCOME_UPDATED\x10\x02\x12\x15\n" +
-	"\x11OUTCOME_UNCHANGED\x10\x03\"\x87\x03\n" +
+	"\x11OUTCOME_UNCHANGED\x10\x03\"\xc3\x03\n" +
 	"\x15ImportProfilesRequest\x12J\n" +
 	"\x05start\x18\x01 \x01(\v22.narrowcast.profile.v1.ImportProfilesRequest.StartH\x00R\x05start\x12J\n" +
-	"\x05chunk\x18\x02 \x01(\v22.narrowcast.profile.v1.ImportProfilesRequest.ChunkH\x00R\x05chunk\x1aS\n" +
+	"\x05chunk\x18\x02 \x01(\v22.narrowcast.profile.v1.ImportProfilesRequest.ChunkH\x00R\x05chunk\x1a\x8e\x01\n" +
 	"\x05Start\x12J\n" +
-	"\timport_id\x18\x01 \x01(\tB-\xe0A\x02\xbaH'r%2#^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$R\bimportId\x1av\n" +
+	"\timport_id\x18\x01 \x01(\tB-\xe0A\x02\xbaH'r%2#^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$R\bimportId\x129\n" +
+	"\x06source\x18\x02 \x01(\tB!\xbaH\x1er\x1c2\x1a^([a-z][a-z0-9_-]{0,62})?$R\x06source\x1av\n" +
 	"\x05Chunk\x12\x1f\n" +
 	"\x06offset\x18\x01 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\x06offset\x12L\n" +
 	"\bprofiles\x18\x02 \x03(\v2\x1e.narrowcast.profile.v1.ProfileB\x10\xbaH\r\x92\x01\n" +
 	"\b\x01\x10\x88'\"\x03\xd8\x01\x03R\bprofilesB\t\n" +
-	"\amessage\"\xa0\x03\n" +
+	"\amessage\"\xb6\x04\n" +
 	"\x16ImportProfilesResponse\x12+\n" +
 	"\x11committed_through\x18\x01 \x01(\x03R\x10committedThrough\x12\x18\n" +
 	"\acreated\x18\x02 \x01(\x03R\acreated\x12\x18\n" +
@@ -1474,24 +1551,31 @@ const file_narrowcast_profile_v1_profile_service_proto_rawDesc = "" +
 	"\n" +
 	"rejections\x18\x06 \x03(\v27.narrowcast.profile.v1.ImportProfilesResponse.RejectionR\n" +
 	"rejections\x12+\n" +
-	"\x11consistency_token\x18\a \x01(\tR\x10consistencyToken\x1ae\n" +
+	"\x11consistency_token\x18\a \x01(\tR\x10consistencyToken\x12W\n" +
+	"\bwarnings\x18\b \x03(\v2;.narrowcast.profile.v1.ImportProfilesResponse.WarningsEntryR\bwarnings\x1ae\n" +
 	"\tRejection\x12\x10\n" +
 	"\x03row\x18\x01 \x01(\x03R\x03row\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x14\n" +
 	"\x05field\x18\x03 \x01(\tR\x05field\x12\x18\n" +
-	"\amessage\x18\x04 \x01(\tR\amessage\"6\n" +
+	"\amessage\x18\x04 \x01(\tR\amessage\x1a;\n" +
+	"\rWarningsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01\"_\n" +
 	"\x14WatchProfilesRequest\x12\x1e\n" +
-	"\x05after\x18\x01 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\x05after\"\xc1\x03\n" +
+	"\x05after\x18\x01 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\x05after\x12'\n" +
+	"\x0fwithout_contact\x18\x02 \x01(\bR\x0ewithoutContact\"\xe2\x03\n" +
 	"\x15WatchProfilesResponse\x12M\n" +
 	"\achanges\x18\x01 \x03(\v23.narrowcast.profile.v1.WatchProfilesResponse.ChangeR\achanges\x12'\n" +
 	"\x0fchanges_through\x18\x02 \x01(\tR\x0echangesThrough\x128\n" +
 	"\bposition\x18\x03 \x01(\v2\x1c.narrowcast.type.v1.PositionR\bposition\x12\x1c\n" +
-	"\treplaying\x18\x04 \x01(\bR\treplaying\x1a\xd7\x01\n" +
+	"\treplaying\x18\x04 \x01(\bR\treplaying\x1a\xf8\x01\n" +
 	"\x06Change\x12\x1a\n" +
 	"\brevision\x18\x01 \x01(\x03R\brevision\x12:\n" +
 	"\aprofile\x18\x02 \x01(\v2\x1e.narrowcast.profile.v1.ProfileH\x00R\aprofile\x12)\n" +
 	"\x0fdeleted_profile\x18\x03 \x01(\tH\x00R\x0edeletedProfile\x12@\n" +
-	"\tattribute\x18\x04 \x01(\v2 .narrowcast.profile.v1.AttributeH\x00R\tattributeB\b\n" +
+	"\tattribute\x18\x04 \x01(\v2 .narrowcast.profile.v1.AttributeH\x00R\tattribute\x12\x1f\n" +
+	"\vmerged_into\x18\x05 \x01(\tR\n" +
+	"mergedIntoB\b\n" +
 	"\x06change\"\x10\n" +
 	"\x0eGetHeadRequest\"\xd0\x01\n" +
 	"\x0fGetHeadResponse\x12\x14\n" +
@@ -1526,7 +1610,7 @@ func file_narrowcast_profile_v1_profile_service_proto_rawDescGZIP() []byte {
 }
 
 var file_narrowcast_profile_v1_profile_service_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_narrowcast_profile_v1_profile_service_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
+var file_narrowcast_profile_v1_profile_service_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
 var file_narrowcast_profile_v1_profile_service_proto_goTypes = []any{
 	(BatchUpsertProfilesResponse_Result_Outcome)(0), // 0: narrowcast.profile.v1.BatchUpsertProfilesResponse.Result.Outcome
 	(*CreateProfileRequest)(nil),                    // 1: narrowcast.profile.v1.CreateProfileRequest
@@ -1550,55 +1634,59 @@ var file_narrowcast_profile_v1_profile_service_proto_goTypes = []any{
 	(*ImportProfilesRequest_Start)(nil),             // 19: narrowcast.profile.v1.ImportProfilesRequest.Start
 	(*ImportProfilesRequest_Chunk)(nil),             // 20: narrowcast.profile.v1.ImportProfilesRequest.Chunk
 	(*ImportProfilesResponse_Rejection)(nil),        // 21: narrowcast.profile.v1.ImportProfilesResponse.Rejection
-	(*WatchProfilesResponse_Change)(nil),            // 22: narrowcast.profile.v1.WatchProfilesResponse.Change
-	(*Profile)(nil),                                 // 23: narrowcast.profile.v1.Profile
-	(*fieldmaskpb.FieldMask)(nil),                   // 24: google.protobuf.FieldMask
-	(*v1.Position)(nil),                             // 25: narrowcast.type.v1.Position
-	(*Attribute)(nil),                               // 26: narrowcast.profile.v1.Attribute
+	nil,                                             // 22: narrowcast.profile.v1.ImportProfilesResponse.WarningsEntry
+	(*WatchProfilesResponse_Change)(nil),            // 23: narrowcast.profile.v1.WatchProfilesResponse.Change
+	(*Profile)(nil),                                 // 24: narrowcast.profile.v1.Profile
+	(*fieldmaskpb.FieldMask)(nil),                   // 25: google.protobuf.FieldMask
+	(*v1.Position)(nil),                             // 26: narrowcast.type.v1.Position
+	(*Warning)(nil),                                 // 27: narrowcast.profile.v1.Warning
+	(*Attribute)(nil),                               // 28: narrowcast.profile.v1.Attribute
 }
 var file_narrowcast_profile_v1_profile_service_proto_depIdxs = []int32{
-	23, // 0: narrowcast.profile.v1.CreateProfileRequest.profile:type_name -> narrowcast.profile.v1.Profile
-	23, // 1: narrowcast.profile.v1.BatchGetProfilesResponse.profiles:type_name -> narrowcast.profile.v1.Profile
-	23, // 2: narrowcast.profile.v1.ListProfilesResponse.profiles:type_name -> narrowcast.profile.v1.Profile
-	23, // 3: narrowcast.profile.v1.UpdateProfileRequest.profile:type_name -> narrowcast.profile.v1.Profile
-	24, // 4: narrowcast.profile.v1.UpdateProfileRequest.update_mask:type_name -> google.protobuf.FieldMask
-	23, // 5: narrowcast.profile.v1.BatchUpsertProfilesRequest.profiles:type_name -> narrowcast.profile.v1.Profile
+	24, // 0: narrowcast.profile.v1.CreateProfileRequest.profile:type_name -> narrowcast.profile.v1.Profile
+	24, // 1: narrowcast.profile.v1.BatchGetProfilesResponse.profiles:type_name -> narrowcast.profile.v1.Profile
+	24, // 2: narrowcast.profile.v1.ListProfilesResponse.profiles:type_name -> narrowcast.profile.v1.Profile
+	24, // 3: narrowcast.profile.v1.UpdateProfileRequest.profile:type_name -> narrowcast.profile.v1.Profile
+	25, // 4: narrowcast.profile.v1.UpdateProfileRequest.update_mask:type_name -> google.protobuf.FieldMask
+	24, // 5: narrowcast.profile.v1.BatchUpsertProfilesRequest.profiles:type_name -> narrowcast.profile.v1.Profile
 	18, // 6: narrowcast.profile.v1.BatchUpsertProfilesResponse.results:type_name -> narrowcast.profile.v1.BatchUpsertProfilesResponse.Result
 	19, // 7: narrowcast.profile.v1.ImportProfilesRequest.start:type_name -> narrowcast.profile.v1.ImportProfilesRequest.Start
 	20, // 8: narrowcast.profile.v1.ImportProfilesRequest.chunk:type_name -> narrowcast.profile.v1.ImportProfilesRequest.Chunk
 	21, // 9: narrowcast.profile.v1.ImportProfilesResponse.rejections:type_name -> narrowcast.profile.v1.ImportProfilesResponse.Rejection
-	22, // 10: narrowcast.profile.v1.WatchProfilesResponse.changes:type_name -> narrowcast.profile.v1.WatchProfilesResponse.Change
-	25, // 11: narrowcast.profile.v1.WatchProfilesResponse.position:type_name -> narrowcast.type.v1.Position
-	25, // 12: narrowcast.profile.v1.GetHeadResponse.position:type_name -> narrowcast.type.v1.Position
-	0,  // 13: narrowcast.profile.v1.BatchUpsertProfilesResponse.Result.outcome:type_name -> narrowcast.profile.v1.BatchUpsertProfilesResponse.Result.Outcome
-	23, // 14: narrowcast.profile.v1.ImportProfilesRequest.Chunk.profiles:type_name -> narrowcast.profile.v1.Profile
-	23, // 15: narrowcast.profile.v1.WatchProfilesResponse.Change.profile:type_name -> narrowcast.profile.v1.Profile
-	26, // 16: narrowcast.profile.v1.WatchProfilesResponse.Change.attribute:type_name -> narrowcast.profile.v1.Attribute
-	1,  // 17: narrowcast.profile.v1.ProfileService.CreateProfile:input_type -> narrowcast.profile.v1.CreateProfileRequest
-	2,  // 18: narrowcast.profile.v1.ProfileService.GetProfile:input_type -> narrowcast.profile.v1.GetProfileRequest
-	3,  // 19: narrowcast.profile.v1.ProfileService.BatchGetProfiles:input_type -> narrowcast.profile.v1.BatchGetProfilesRequest
-	5,  // 20: narrowcast.profile.v1.ProfileService.ListProfiles:input_type -> narrowcast.profile.v1.ListProfilesRequest
-	7,  // 21: narrowcast.profile.v1.ProfileService.UpdateProfile:input_type -> narrowcast.profile.v1.UpdateProfileRequest
-	8,  // 22: narrowcast.profile.v1.ProfileService.DeleteProfile:input_type -> narrowcast.profile.v1.DeleteProfileRequest
-	10, // 23: narrowcast.profile.v1.ProfileService.BatchUpsertProfiles:input_type -> narrowcast.profile.v1.BatchUpsertProfilesRequest
-	12, // 24: narrowcast.profile.v1.ProfileService.ImportProfiles:input_type -> narrowcast.profile.v1.ImportProfilesRequest
-	14, // 25: narrowcast.profile.v1.ProfileService.WatchProfiles:input_type -> narrowcast.profile.v1.WatchProfilesRequest
-	16, // 26: narrowcast.profile.v1.ProfileService.GetHead:input_type -> narrowcast.profile.v1.GetHeadRequest
-	23, // 27: narrowcast.profile.v1.ProfileService.CreateProfile:output_type -> narrowcast.profile.v1.Profile
-	23, // 28: narrowcast.profile.v1.ProfileService.GetProfile:output_type -> narrowcast.profile.v1.Profile
-	4,  // 29: narrowcast.profile.v1.ProfileService.BatchGetProfiles:output_type -> narrowcast.profile.v1.BatchGetProfilesResponse
-	6,  // 30: narrowcast.profile.v1.ProfileService.ListProfiles:output_type -> narrowcast.profile.v1.ListProfilesResponse
-	23, // 31: narrowcast.profile.v1.ProfileService.UpdateProfile:output_type -> narrowcast.profile.v1.Profile
-	9,  // 32: narrowcast.profile.v1.ProfileService.DeleteProfile:output_type -> narrowcast.profile.v1.DeleteProfileResponse
-	11, // 33: narrowcast.profile.v1.ProfileService.BatchUpsertProfiles:output_type -> narrowcast.profile.v1.BatchUpsertProfilesResponse
-	13, // 34: narrowcast.profile.v1.ProfileService.ImportProfiles:output_type -> narrowcast.profile.v1.ImportProfilesResponse
-	15, // 35: narrowcast.profile.v1.ProfileService.WatchProfiles:output_type -> narrowcast.profile.v1.WatchProfilesResponse
-	17, // 36: narrowcast.profile.v1.ProfileService.GetHead:output_type -> narrowcast.profile.v1.GetHeadResponse
-	27, // [27:37] is the sub-list for method output_type
-	17, // [17:27] is the sub-list for method input_type
-	17, // [17:17] is the sub-list for extension type_name
-	17, // [17:17] is the sub-list for extension extendee
-	0,  // [0:17] is the sub-list for field type_name
+	22, // 10: narrowcast.profile.v1.ImportProfilesResponse.warnings:type_name -> narrowcast.profile.v1.ImportProfilesResponse.WarningsEntry
+	23, // 11: narrowcast.profile.v1.WatchProfilesResponse.changes:type_name -> narrowcast.profile.v1.WatchProfilesResponse.Change
+	26, // 12: narrowcast.profile.v1.WatchProfilesResponse.position:type_name -> narrowcast.type.v1.Position
+	26, // 13: narrowcast.profile.v1.GetHeadResponse.position:type_name -> narrowcast.type.v1.Position
+	0,  // 14: narrowcast.profile.v1.BatchUpsertProfilesResponse.Result.outcome:type_name -> narrowcast.profile.v1.BatchUpsertProfilesResponse.Result.Outcome
+	27, // 15: narrowcast.profile.v1.BatchUpsertProfilesResponse.Result.warnings:type_name -> narrowcast.profile.v1.Warning
+	24, // 16: narrowcast.profile.v1.ImportProfilesRequest.Chunk.profiles:type_name -> narrowcast.profile.v1.Profile
+	24, // 17: narrowcast.profile.v1.WatchProfilesResponse.Change.profile:type_name -> narrowcast.profile.v1.Profile
+	28, // 18: narrowcast.profile.v1.WatchProfilesResponse.Change.attribute:type_name -> narrowcast.profile.v1.Attribute
+	1,  // 19: narrowcast.profile.v1.ProfileService.CreateProfile:input_type -> narrowcast.profile.v1.CreateProfileRequest
+	2,  // 20: narrowcast.profile.v1.ProfileService.GetProfile:input_type -> narrowcast.profile.v1.GetProfileRequest
+	3,  // 21: narrowcast.profile.v1.ProfileService.BatchGetProfiles:input_type -> narrowcast.profile.v1.BatchGetProfilesRequest
+	5,  // 22: narrowcast.profile.v1.ProfileService.ListProfiles:input_type -> narrowcast.profile.v1.ListProfilesRequest
+	7,  // 23: narrowcast.profile.v1.ProfileService.UpdateProfile:input_type -> narrowcast.profile.v1.UpdateProfileRequest
+	8,  // 24: narrowcast.profile.v1.ProfileService.DeleteProfile:input_type -> narrowcast.profile.v1.DeleteProfileRequest
+	10, // 25: narrowcast.profile.v1.ProfileService.BatchUpsertProfiles:input_type -> narrowcast.profile.v1.BatchUpsertProfilesRequest
+	12, // 26: narrowcast.profile.v1.ProfileService.ImportProfiles:input_type -> narrowcast.profile.v1.ImportProfilesRequest
+	14, // 27: narrowcast.profile.v1.ProfileService.WatchProfiles:input_type -> narrowcast.profile.v1.WatchProfilesRequest
+	16, // 28: narrowcast.profile.v1.ProfileService.GetHead:input_type -> narrowcast.profile.v1.GetHeadRequest
+	24, // 29: narrowcast.profile.v1.ProfileService.CreateProfile:output_type -> narrowcast.profile.v1.Profile
+	24, // 30: narrowcast.profile.v1.ProfileService.GetProfile:output_type -> narrowcast.profile.v1.Profile
+	4,  // 31: narrowcast.profile.v1.ProfileService.BatchGetProfiles:output_type -> narrowcast.profile.v1.BatchGetProfilesResponse
+	6,  // 32: narrowcast.profile.v1.ProfileService.ListProfiles:output_type -> narrowcast.profile.v1.ListProfilesResponse
+	24, // 33: narrowcast.profile.v1.ProfileService.UpdateProfile:output_type -> narrowcast.profile.v1.Profile
+	9,  // 34: narrowcast.profile.v1.ProfileService.DeleteProfile:output_type -> narrowcast.profile.v1.DeleteProfileResponse
+	11, // 35: narrowcast.profile.v1.ProfileService.BatchUpsertProfiles:output_type -> narrowcast.profile.v1.BatchUpsertProfilesResponse
+	13, // 36: narrowcast.profile.v1.ProfileService.ImportProfiles:output_type -> narrowcast.profile.v1.ImportProfilesResponse
+	15, // 37: narrowcast.profile.v1.ProfileService.WatchProfiles:output_type -> narrowcast.profile.v1.WatchProfilesResponse
+	17, // 38: narrowcast.profile.v1.ProfileService.GetHead:output_type -> narrowcast.profile.v1.GetHeadResponse
+	29, // [29:39] is the sub-list for method output_type
+	19, // [19:29] is the sub-list for method input_type
+	19, // [19:19] is the sub-list for extension type_name
+	19, // [19:19] is the sub-list for extension extendee
+	0,  // [0:19] is the sub-list for field type_name
 }
 
 func init() { file_narrowcast_profile_v1_profile_service_proto_init() }
@@ -1612,7 +1700,7 @@ func file_narrowcast_profile_v1_profile_service_proto_init() {
 		(*ImportProfilesRequest_Start_)(nil),
 		(*ImportProfilesRequest_Chunk_)(nil),
 	}
-	file_narrowcast_profile_v1_profile_service_proto_msgTypes[21].OneofWrappers = []any{
+	file_narrowcast_profile_v1_profile_service_proto_msgTypes[22].OneofWrappers = []any{
 		(*WatchProfilesResponse_Change_Profile)(nil),
 		(*WatchProfilesResponse_Change_DeletedProfile)(nil),
 		(*WatchProfilesResponse_Change_Attribute)(nil),
@@ -1623,7 +1711,7 @@ func file_narrowcast_profile_v1_profile_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_narrowcast_profile_v1_profile_service_proto_rawDesc), len(file_narrowcast_profile_v1_profile_service_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   22,
+			NumMessages:   23,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

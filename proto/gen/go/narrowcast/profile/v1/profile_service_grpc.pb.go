@@ -39,7 +39,7 @@ const (
 type ProfileServiceClient interface {
 	// Creates a profile (AIP-133). ALREADY_EXISTS if the uid or an external id is taken.
 	CreateProfile(ctx context.Context, in *CreateProfileRequest, opts ...grpc.CallOption) (*Profile, error)
-	// Returns one profile (AIP-131).
+	// Returns one profile (AIP-131). The name of a profile that was merged leads to the one it was merged into.
 	GetProfile(ctx context.Context, in *GetProfileRequest, opts ...grpc.CallOption) (*Profile, error)
 	// Returns several profiles in the order asked for: all of them, or NOT_FOUND naming those that are missing (AIP-231).
 	BatchGetProfiles(ctx context.Context, in *BatchGetProfilesRequest, opts ...grpc.CallOption) (*BatchGetProfilesResponse, error)
@@ -194,7 +194,7 @@ func (c *profileServiceClient) GetHead(ctx context.Context, in *GetHeadRequest, 
 type ProfileServiceServer interface {
 	// Creates a profile (AIP-133). ALREADY_EXISTS if the uid or an external id is taken.
 	CreateProfile(context.Context, *CreateProfileRequest) (*Profile, error)
-	// Returns one profile (AIP-131).
+	// Returns one profile (AIP-131). The name of a profile that was merged leads to the one it was merged into.
 	GetProfile(context.Context, *GetProfileRequest) (*Profile, error)
 	// Returns several profiles in the order asked for: all of them, or NOT_FOUND naming those that are missing (AIP-231).
 	BatchGetProfiles(context.Context, *BatchGetProfilesRequest) (*BatchGetProfilesResponse, error)

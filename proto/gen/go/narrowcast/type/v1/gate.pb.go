@@ -39,6 +39,8 @@ const (
 	Gate_GATE_MEMBERSHIP Gate = 4
 	// Only the suite's own services call the method.
 	Gate_GATE_INTERNAL Gate = 5
+	// The answer holds what people can be reached or recognised by elsewhere: only callers who are entitled to it may ask.
+	Gate_GATE_CONTACT Gate = 6
 )
 
 // Enum value maps for Gate.
@@ -50,6 +52,7 @@ var (
 		3: "GATE_MEMBER",
 		4: "GATE_MEMBERSHIP",
 		5: "GATE_INTERNAL",
+		6: "GATE_CONTACT",
 	}
 	Gate_value = map[string]int32{
 		"GATE_UNSPECIFIED": 0,
@@ -58,6 +61,7 @@ var (
 		"GATE_MEMBER":      3,
 		"GATE_MEMBERSHIP":  4,
 		"GATE_INTERNAL":    5,
+		"GATE_CONTACT":     6,
 	}
 )
 
@@ -111,7 +115,7 @@ var File_narrowcast_type_v1_gate_proto protoreflect.FileDescriptor
 
 const file_narrowcast_type_v1_gate_proto_rawDesc = "" +
 	"\n" +
-	"\x1dnarrowcast/type/v1/gate.proto\x12\x12narrowcast.type.v1\x1a google/protobuf/descriptor.proto*t\n" +
+	"\x1dnarrowcast/type/v1/gate.proto\x12\x12narrowcast.type.v1\x1a google/protobuf/descriptor.proto*\x86\x01\n" +
 	"\x04Gate\x12\x14\n" +
 	"\x10GATE_UNSPECIFIED\x10\x00\x12\r\n" +
 	"\tGATE_NONE\x10\x01\x12\x0e\n" +
@@ -119,7 +123,8 @@ const file_narrowcast_type_v1_gate_proto_rawDesc = "" +
 	"GATE_COUNT\x10\x02\x12\x0f\n" +
 	"\vGATE_MEMBER\x10\x03\x12\x13\n" +
 	"\x0fGATE_MEMBERSHIP\x10\x04\x12\x11\n" +
-	"\rGATE_INTERNAL\x10\x05:N\n" +
+	"\rGATE_INTERNAL\x10\x05\x12\x10\n" +
+	"\fGATE_CONTACT\x10\x06:N\n" +
 	"\x04gate\x12\x1e.google.protobuf.MethodOptions\x18\xab\x8c\x03 \x01(\x0e2\x18.narrowcast.type.v1.GateR\x04gateBIZGgithub.com/narrowcast/narrowcast/proto/gen/go/narrowcast/type/v1;typev1b\x06proto3"
 
 var (

@@ -1,0 +1,11 @@
+// Package sqlite keeps profiles in a SQLite file: it implements profile.Store and passes its conformance suite.
+//
+// It promises what that contract says, on power loss too. One file belongs to one process that writes; others may read.
+//
+// Every write is applied to a stage in memory, which reads what it needs from the transaction; when all requests of a group
+// have been applied, the stage is written in the order of uids, and the counter is advanced in the last statement. So a request
+// that fails leaves nothing behind, rows are written once and in the order of their key, and each profile's revision is known
+// when its row is written.
+//
+// Only the profile service's door opens it.
+package sqlstore

@@ -1,0 +1,315 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"github.com/narrowcast/narrowcast/pkg/audience"
+	"github.com/narrowcast/narrowcast/pkg/fault"
+	"github.com/narrowcast/narrowcast/pkg/keyring"
+	"github.com/narrowcast/narrowcast/services/profile"
+)
+
+// rekeyed is what a group puts under the primary keys.
+type rekeyed struct {
+	profiles []*entry
+	stray    []hashRow // rows under other keys
+	requests []sealedRequest
+}
+
+type sealedRequest struct {
+	id     string
+	uid    audience.UID
+	sealed []byte
+}
+
+func (r *rekeyed) empty() bool {
+	return len(r.profiles) == 0 && len(r.stray) == 0 && len(r.requests) == 0
+}
+
+func (r *rekeyed) merge(o rekeyed) {
+	r.profiles, r.stray, r.requests = append(r.profiles, o.profiles...), append(r.stray, o.stray...), append(r.requests, o.requests...)
+}
+
+// The keys in use, by steps through an index: there are few, and many rows under each.
+const (
+	nextContactKey = "select min(contact_key) from profiles where contact_key <> 0 and contact_key > $1"
+	nextIndexKey   = "select min(key_id) from identifiers where key_id > $1"
+)
+
+type querier interface {
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+func keysInUse(ctx context.Context, from querier, next string) (keys []int64, err error) {
+	for after := int64(-1); ; {
+		var key sql.NullInt64
+		if err := from.QueryRowContext(ctx, next, after).Scan(&key); err != nil || !key.Valid {
+			return keys, err
+		}
+		keys, after = append(keys, key.Int64), key.Int64
+	}
+}
+
+// indexKeys are the index keys of a ring, the primary first.
+func indexKeys(ring *keyring.Ring) []int64 {
+	var keys []int64
+	for _, h := range ring.Hashes(nil) {
+		keys = append(keys, int64(h.Key))
+	}
+	return keys
+}
+
+// Rekey puts up to limit profiles under the primary keys.
+func (s *Store) Rekey(ctx context.Context, limit int) (int, error) {
+	changed := 0
+	_, err := s.submit(ctx, "rekey profiles", limit, func(ctx context.Context, d *draft) error {
+		uids, err := d.rekeyContacts(ctx, limit)
+		if err != nil {
+			return err
+		}
+		more, err := d.rekeyIdentifiers(ctx, limit-len(uids))
+		if err != nil {
+			return err
+		}
+		if err := d.b.load(ctx, append(uids, more...)); err != nil {
+			return err
+		}
+		seen := make(map[audience.UID]bool, len(uids)+len(more))
+		for _, uid := range append(uids, more...) {
+			// One that was changed in this group is left for the next time.
+			if e := d.entry(uid); e.exists && e.op == nil && !seen[uid] {
+				d.rekeyed.profiles = append(d.rekeyed.profiles, e)
+			}
+			seen[uid] = true
+		}
+		if err := d.rekeyRequests(ctx, limit); err != nil {
+			return err
+		}
+		changed = max(len(seen), len(d.rekeyed.stray), len(d.rekeyed.requests))
+		return nil
+	})
+	return changed, err
+}
+
+// rekeyContacts returns profiles that are sealed with another key than the primary, one that the ring has.
+func (d *draft) rekeyContacts(ctx context.Context, limit int) (uids []audience.UID, err error) {
+	keys, err := keysInUse(ctx, d.b.tx, nextContactKey)
+	if err != nil {
+		return nil, err
+	}
+	for _, key := range keys {
+		if key == int64(d.b.ring.PrimaryContact()) || len(uids) >= limit {
+			continue
+		}
+		known, err := d.b.s.contactKeyKnown(ctx, d.b.tx, d.b.ring, key)
+		if err != nil {
+			return nil, err
+		}
+		if !known {
+			continue
+		}
+		rows, err := d.b.tx.QueryContext(ctx, d.b.s.text("select {uid} from profiles where contact_key <> 0 and contact_key = $1 order by uid limit $2"), key, limit-len(uids))
+		err = eachRow(rows, err, func(rows *sql.Rows) error {
+			var uid sql.RawBytes
+			if err := rows.Scan(&uid); err != nil {
+				return err
+			}
+			uids = append(uids, audience.UID(uid))
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return uids, nil
+}
+
+// contactKeyKnown tries a ring on a profile that is sealed with a key.
+func (s *Store) contactKeyKnown(ctx context.Context, from querier, ring *keyring.Ring, key int64) (bool, error) {
+	var uid, sealed []byte
+	err := from.QueryRowContext(ctx, s.text("select {uid}, contact from profiles where contact_key <> 0 and contact_key = $1 limit 1"), key).Scan(&uid, &sealed)
+	if err != nil {
+		if errors.Is(err, sql.ErrNoRows) { // re-sealed meanwhile
+			err = nil
+		}
+		return false, err
+	}
+	_, err = ring.Open(sealed, uid)
+	if fault.ReasonOf(err) == keyring.ReasonKeyUnknown {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// rekeyIdentifiers returns whose identifiers are hashed with another key than the primary, one that the ring has.
+func (d *draft) rekeyIdentifiers(ctx context.Context, limit int) (uids []audience.UID, err error) {
+	for _, key := range indexKeys(d.b.ring)[1:] {
+		if len(uids) >= limit {
+			break
+		}
+		rows, err := d.b.tx.QueryContext(ctx, d.b.s.text("select hash, {uid} from identifiers where key_id = $1 order by hash limit $2"), key, limit-len(uids))
+		err = eachRow(rows, err, func(rows *sql.Rows) error {
+			var hash, uid sql.RawBytes
+			if err := rows.Scan(&hash, &uid); err != nil {
+				return err
+			}
+			uids = append(uids, audience.UID(uid))
+			d.rekeyed.stray = append(d.rekeyed.stray, hashRow{Hash: keyring.Hash{Key: uint32(key), Sum: [16]byte(hash)}, uid: audience.UID(uid)})
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return uids, nil
+}
+
+func (d *draft) rekeyRequests(ctx context.Context, limit int) error {
+	rows, err := d.b.tx.QueryContext(ctx, d.b.s.text("select request_id, {uid}, contact from requests where contact_key <> 0 and contact_key <> $1 limit $2"),
+		int64(d.b.ring.PrimaryContact()), limit)
+	return eachRow(rows, err, func(rows *sql.Rows) error {
+		var r sealedRequest
+		var uid sql.RawBytes
+		if err := rows.Scan(&r.id, &uid, &r.sealed); err != nil {
+			return err
+		}
+		r.uid = audience.UID(uid)
+		if _, err := d.b.ring.Open(r.sealed, r.uid[:]); err == nil { // else it is kept for a while and never asked for again
+			d.rekeyed.requests = append(d.rekeyed.requests, r)
+		}
+		return nil
+	})
+}
+
+// writeRekeyed seals and hashes anew what the group did not change otherwise. The head is locked, so what was read is what is there.
+func (b *batch) writeRekeyed(ctx context.Context) error {
+	if b.rekeyed.empty() {
+		return nil
+	}
+	var puts, cuts []hashRow
+	var contacts []*entry
+	var sealed [][]byte
+	changed := func(uid audience.UID) bool { return b.entries[uid] != nil }
+	for _, row := range b.rekeyed.stray {
+		if !changed(row.uid) {
+			cuts = append(cuts, row)
+		}
+	}
+	key := int64(b.ring.PrimaryContact())
+	for _, e := range b.rekeyed.profiles {
+		if changed(e.uid) {
+			continue
+		}
+		contact, err := e.open(b)
+		if err != nil {
+			return err
+		}
+		if puts, cuts, err = hashRows(b.ring, e.uid, contact, puts, cuts); err != nil {
+			return err
+		}
+		if e.key != key && len(contact) > 0 {
+			again, _, err := seal(b.ring, e.uid, contact)
+			if err != nil {
+				return err
+			}
+			contacts, sealed = append(contacts, e), append(sealed, again)
+		}
+	}
+	if err := b.writeHashes(ctx, puts, cuts); err != nil {
+		return err
+	}
+	err := b.exactly(ctx, b.s.stmt.rekeyContacts, len(contacts), func(i int, to []any) []any {
+		return append(to, contacts[i].uid[:], contacts[i].stored, sealed[i], key)
+	})
+	if err != nil {
+		return err
+	}
+	for _, r := range b.rekeyed.requests {
+		contact, err := b.ring.Open(r.sealed, r.uid[:])
+		if err != nil {
+			return err
+		}
+		again, _, err := seal(b.ring, r.uid, contact)
+		if err != nil {
+			return err
+		}
+		if _, err := b.tx.ExecContext(ctx, "update requests set contact = $1, contact_key = $2 where request_id = $3", again, key, r.id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// KeyUse counts what is under which key.
+func (s *Store) KeyUse(ctx context.Context) (profile.KeyUse, error) {
+	use := profile.KeyUse{Contact: make(map[uint32]int64), Index: make(map[uint32]int64)}
+	ring := s.cfg.Keys.Ring()
+	use.PrimaryContact, use.PrimaryIndex = ring.PrimaryContact(), ring.PrimaryIndex()
+	err := s.db.ReadTx(ctx, func(tx *sql.Tx) error {
+		for _, c := range []struct {
+			query string
+			to    map[uint32]int64
+		}{
+			{"select contact_key, count(*) from profiles where contact_key <> 0 group by contact_key", use.Contact},
+			{"select contact_key, count(*) from requests where contact_key <> 0 group by contact_key", use.Contact},
+			{"select key_id, count(*) from identifiers group by key_id", use.Index},
+		} {
+			rows, err := tx.QueryContext(ctx, c.query)
+			err = eachRow(rows, err, func(rows *sql.Rows) error {
+				var key, n int64
+				err := rows.Scan(&key, &n)
+				c.to[uint32(key)] += n
+				return err
+			})
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return profile.KeyUse{}, s.translate(fmt.Errorf("count keys: %w", err))
+	}
+	return use, nil
+}
+
+// checkKeys refuses to open a store whose data needs keys that the ring has not: nothing new may be written beside what cannot be read,
+// and an external id under a key that is missing could be given away twice.
+func (s *Store) checkKeys(ctx context.Context) error {
+	ring := s.cfg.Keys.Ring()
+	keys, err := keysInUse(ctx, s.db.Write, nextContactKey)
+	if err != nil {
+		return err
+	}
+	for _, key := range keys {
+		known, err := s.contactKeyKnown(ctx, s.db.Write, ring, key)
+		if err != nil {
+			return err
+		}
+		if !known {
+			return keyMissing("contact", key)
+		}
+	}
+	if keys, err = keysInUse(ctx, s.db.Write, nextIndexKey); err != nil {
+		return err
+	}
+	have := make(map[int64]bool)
+	for _, key := range indexKeys(ring) {
+		have[key] = true
+	}
+	for _, key := range keys {
+		if !have[key] {
+			return keyMissing("index", key)
+		}
+	}
+	return nil
+}
+
+func keyMissing(kind string, key int64) error {
+	return fault.Newf(fault.Precondition, keyring.ReasonKeyUnknown,
+		"the profile store needs the %s key %d, which the key file does not have or has disabled; restore the key file from its backup", kind, key).
+		With("kind", kind).With("key", key)
+}

@@ -1,0 +1,244 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"maps"
+	"slices"
+
+	"github.com/narrowcast/narrowcast/pkg/audience"
+	"github.com/narrowcast/narrowcast/pkg/keyring"
+	"github.com/narrowcast/narrowcast/services/profile"
+	"github.com/narrowcast/narrowcast/services/profile/internal/record"
+)
+
+// entry is one state of one profile. Entries are not changed once they are staged; a change stages a new one.
+type entry struct {
+	uid              audience.UID
+	exists           bool
+	dead             bool // there is a tombstone
+	made             bool // the uid is this store's own and new: nobody else can have it
+	created, updated int64
+	body             []byte
+	contact          []byte // in clear; of a state of the database only once it was opened
+	sealed           []byte // of a state of the database
+	key              int64  // with which sealed is sealed
+	stored           int64  // revision, where the state is that of the database
+	op               *op    // the change that made the state, where it is not
+}
+
+// open returns the contact of a state.
+func (e *entry) open(b *batch) ([]byte, error) {
+	if e.contact == nil && len(e.sealed) > 0 {
+		var err error
+		if e.contact, err = b.s.unseal(b.ring, e.uid, e.sealed); err != nil {
+			return nil, err
+		}
+	}
+	return e.contact, nil
+}
+
+// profile is the state as a profile.
+func (e *entry) profile(b *batch) (*profile.Profile, error) {
+	contact, err := e.open(b)
+	if err != nil {
+		return nil, err
+	}
+	return decode(e.uid, e.stored, e.created, e.updated, e.body, contact)
+}
+
+// externalIDs are those that the state holds.
+func (e *entry) externalIDs(b *batch) ([]profile.ExternalID, error) {
+	contact, err := e.open(b)
+	if err != nil || len(contact) == 0 {
+		return nil, err
+	}
+	var p profile.Profile
+	if err := record.Decode(contact, &p); err != nil {
+		return nil, err
+	}
+	return p.ExternalIDs(), nil
+}
+
+// hasEtag compares with the etag given. A state staged in this group has no revision yet, so nobody can have read its etag.
+func (e *entry) hasEtag(etag string) bool { return e.op == nil && profile.Etag(e.stored) == etag }
+
+// op is one change, which gets its revision when the group is stamped.
+type op struct {
+	entry     *entry             // a profile's new state, or
+	attribute *profile.Attribute // a declaration's
+	requestID string             // under which the first answer is kept
+	revision  int64
+}
+
+// profile returns the state that a stamped change made.
+func (o *op) profile() (*profile.Profile, error) {
+	e := o.entry
+	return decode(e.uid, o.revision, e.created, e.updated, e.body, e.contact)
+}
+
+// stage is what a request, or the requests of a group so far, would make of the database.
+type stage struct {
+	entries    map[audience.UID]*entry
+	holders    map[profile.ExternalID]audience.UID // zero: nobody
+	attributes map[string]*profile.Attribute
+	requests   map[string]*op
+	imports    map[string]importing
+	rekeyed    rekeyed
+	ops        []*op
+}
+
+func newStage() stage {
+	return stage{
+		entries: make(map[audience.UID]*entry), holders: make(map[profile.ExternalID]audience.UID),
+		attributes: make(map[string]*profile.Attribute), requests: make(map[string]*op), imports: make(map[string]importing),
+	}
+}
+
+// merge takes over what a later request staged.
+func (s *stage) merge(later *stage) {
+	maps.Copy(s.entries, later.entries)
+	maps.Copy(s.holders, later.holders)
+	maps.Copy(s.attributes, later.attributes)
+	maps.Copy(s.requests, later.requests)
+	maps.Copy(s.imports, later.imports)
+	s.rekeyed.merge(later.rekeyed)
+	s.ops = append(s.ops, later.ops...)
+}
+
+// batch is a group at work: what it read from its transaction, and what its successful requests staged.
+type batch struct {
+	stage
+	kept bool // a request was staged
+	tx   *sql.Tx
+	s    *Store
+	ring *keyring.Ring
+	// began is the head before the group read anything: while it stands, nobody else has changed anything.
+	began profile.Head
+	// What the transaction held when the group read it.
+	dbEntries map[audience.UID]*entry
+	dbHolders map[profile.ExternalID]audience.UID
+	// dbAttributes are the revisions of declarations.
+	dbAttributes map[string]int64
+	now          int64
+	moved        bool // the group made revisions
+}
+
+// draft is one request at work, staged apart until it has succeeded.
+type draft struct {
+	stage
+	*batchRef
+}
+
+// batchRef keeps draft's own stage from being shadowed by its batch's.
+type batchRef struct{ b *batch }
+
+func (b *batch) draft() *draft { return &draft{stage: newStage(), batchRef: &batchRef{b}} }
+
+// keep makes a successful request's stage part of the group's.
+func (b *batch) keep(d *draft) {
+	if !b.kept { // the first one, of an import often the only one
+		b.stage, b.kept = d.stage, true
+		return
+	}
+	b.merge(&d.stage)
+}
+
+// load reads the states of profiles that the group has not met yet, and of those that do not exist whether they ever did.
+func (b *batch) load(ctx context.Context, uids []audience.UID) error {
+	var missing []audience.UID
+	for _, uid := range uids {
+		if b.dbEntries[uid] == nil {
+			b.dbEntries[uid] = &entry{uid: uid}
+			missing = append(missing, uid)
+		}
+	}
+	if err := b.s.stmt.profiles.each(ctx, b.tx, nil, keysOf(missing), b.loadEntry); err != nil {
+		return err
+	}
+	missing = slices.DeleteFunc(missing, func(uid audience.UID) bool { return b.dbEntries[uid].exists })
+	return b.s.stmt.tombstones.each(ctx, b.tx, nil, keysOf(missing), func(rows *sql.Rows) error {
+		var uid sql.RawBytes
+		if err := rows.Scan(&uid); err != nil {
+			return err
+		}
+		b.dbEntries[audience.UID(uid)].dead = true
+		return nil
+	})
+}
+
+func (b *batch) loadEntry(rows *sql.Rows) error {
+	var uid sql.RawBytes
+	e := &entry{exists: true}
+	if err := rows.Scan(&uid, &e.stored, &e.created, &e.updated, &e.body, &e.sealed, &e.key); err != nil {
+		return err
+	}
+	copy(e.uid[:], uid)
+	b.dbEntries[e.uid] = e
+	return nil
+}
+
+// entry returns the state of a profile, which must be loaded, as this request would find it.
+func (d *draft) entry(uid audience.UID) *entry {
+	for _, m := range [...]map[audience.UID]*entry{d.entries, d.b.entries, d.b.dbEntries} {
+		if e := m[uid]; e != nil {
+			return e
+		}
+	}
+	return &entry{uid: uid}
+}
+
+// found loads the state of a profile that must exist and have the etag, if one is given.
+func (d *draft) found(ctx context.Context, uid audience.UID, etag string) (*entry, error) {
+	if err := d.b.load(ctx, []audience.UID{uid}); err != nil {
+		return nil, err
+	}
+	e := d.entry(uid)
+	if !e.exists {
+		return nil, profile.NotFound(nameOf(uid))
+	}
+	if etag != "" && !e.hasEtag(etag) {
+		return nil, profile.EtagMismatch(nameOf(uid))
+	}
+	return e, nil
+}
+
+// make returns the state of a new profile with a uid of the store's own.
+func (d *draft) make() (*entry, error) {
+	made, err := d.b.s.uids.Next(1)
+	if err != nil {
+		return nil, err
+	}
+	return &entry{uid: made[0], made: true}, nil
+}
+
+// put stages a new state of a profile, made of its two records, whose external ids are claimed.
+func (d *draft) put(old *entry, body, contact []byte, ids []profile.ExternalID) (*op, error) {
+	if err := d.release(old); err != nil {
+		return nil, err
+	}
+	e := &entry{uid: old.uid, exists: true, made: old.made, created: old.created, updated: d.b.now, body: body, contact: contact}
+	if !old.exists {
+		e.created = d.b.now
+	}
+	for _, id := range ids {
+		d.holders[id] = old.uid
+	}
+	return d.change(e), nil
+}
+
+// remove stages the deletion of a profile.
+func (d *draft) remove(old *entry) (*op, error) {
+	if err := d.release(old); err != nil {
+		return nil, err
+	}
+	return d.change(&entry{uid: old.uid, dead: true, made: old.made}), nil
+}
+
+func (d *draft) change(e *entry) *op {
+	o := &op{entry: e}
+	e.op = o
+	d.entries[e.uid] = e
+	d.ops = append(d.ops, o)
+	return o
+}

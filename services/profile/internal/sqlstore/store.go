@@ -1,0 +1,146 @@
+package sqlstore
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/narrowcast/narrowcast/pkg/keyring"
+	"github.com/narrowcast/narrowcast/pkg/sqldb"
+	"github.com/narrowcast/narrowcast/services/profile"
+)
+
+//go:embed migrations/*/*.sql
+var migrations embed.FS
+
+// Keys gives the ring that is current. Each piece of work takes it once; it may be another one the next time.
+type Keys interface{ Ring() *keyring.Ring }
+
+// Config says how to open a store; Path, Keys, Logger and Now are needed.
+type Config struct {
+	// Path of the file, made if it is not there; its folder must be.
+	Path string
+	// Keys seal names and identifiers, and hash the identifiers for look-ups.
+	Keys           Keys
+	Logger         *slog.Logger
+	TracerProvider trace.TracerProvider
+	MeterProvider  metric.MeterProvider
+	Now            func() time.Time
+	// GroupDelay and GroupChanges bound a group commit; 0: 5 ms, 1,000 changes.
+	GroupDelay   time.Duration
+	GroupChanges int
+	// MarksKept is how many commits' marks are kept at least; 0: 1,000,000.
+	MarksKept int64
+	// RequestsKept is how long answers are kept by request id; 0: 1 hour.
+	RequestsKept time.Duration
+}
+
+// Store implements profile.Store.
+type Store struct {
+	db    *sqldb.DB
+	group *sqldb.Group[*write, struct{}]
+	cfg   Config
+	uids  *profile.UIDs
+	stmt  statements
+
+	// batch is what the current group has staged. Only the group's committer touches it.
+	batch *batch
+
+	mu      sync.Mutex
+	changed chan struct{} // closed and replaced by every commit that made a revision
+}
+
+var _ profile.Store = (*Store)(nil)
+
+// Open opens or makes the store and brings its schema to this program's version. A store of a newer program is refused
+// (SCHEMA_NEWER).
+func Open(ctx context.Context, cfg Config) (*Store, error) {
+	if cfg.MarksKept <= 0 {
+		cfg.MarksKept = 1_000_000
+	}
+	if cfg.RequestsKept <= 0 {
+		cfg.RequestsKept = time.Hour
+	}
+	db, err := sqldb.OpenSQLite(ctx, sqldb.Config{Path: cfg.Path, TracerProvider: cfg.TracerProvider, MeterProvider: cfg.MeterProvider})
+	if err != nil {
+		return nil, fmt.Errorf("open profile store: %w", err)
+	}
+	s := &Store{db: db, cfg: cfg, uids: profile.NewUIDs(cfg.Now, rand.Reader), changed: make(chan struct{})}
+	if err := s.prepare(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("open profile store: %w", s.db.Classify(err)), db.Close())
+	}
+	return s, nil
+}
+
+func (s *Store) prepare(ctx context.Context) error {
+	files, err := fs.Sub(migrations, "migrations/"+string(s.db.Dialect))
+	if err != nil {
+		return err
+	}
+	if err := s.db.Migrate(ctx, files, s.cfg.Logger); err != nil {
+		return err
+	}
+	if err := s.db.Tx(ctx, s.found); err != nil {
+		return fmt.Errorf("found store: %w", err)
+	}
+	if err := s.convert(ctx); err != nil {
+		return fmt.Errorf("convert store: %w", err)
+	}
+	if err := s.checkKeys(ctx); err != nil {
+		return err
+	}
+	if err := s.stmt.prepare(ctx, s.db); err != nil {
+		return err
+	}
+	s.group, err = sqldb.NewGroup(s.db, sqldb.GroupConfig[*write, struct{}]{
+		Apply: s.apply, Stamp: s.stamp, Committed: s.committed,
+		Changes:  func(w *write) int { return w.changes },
+		MaxDelay: s.cfg.GroupDelay, MaxChanges: s.cfg.GroupChanges,
+	})
+	return err
+}
+
+// found gives a new store its id, its first incarnation and the mark of revision 0.
+func (s *Store) found(tx *sql.Tx) error {
+	var n int
+	if err := tx.QueryRow("select count(*) from store").Scan(&n); err != nil || n > 0 {
+		return err
+	}
+	mark := newMark()
+	if _, err := tx.Exec("insert into store (id, store, incarnation, revision, mark) values (1, $1, $2, 0, $3)", newID(), newID(), mark); err != nil {
+		return err
+	}
+	_, err := tx.Exec("insert into marks (revision, mark) values (0, $1)", mark)
+	return err
+}
+
+// newID returns 16 random letters and digits, lower-case: 80 bits.
+func newID() string { return strings.ToLower(rand.Text()[:16]) }
+
+func newMark() []byte {
+	mark := make([]byte, 8)
+	rand.Read(mark) // never fails: the program ends where there is no randomness
+	return mark
+}
+
+// Ping asks the database now.
+func (s *Store) Ping(ctx context.Context) error { return s.translate(s.db.Ping(ctx)) }
+
+// Close commits what waits and closes the file.
+func (s *Store) Close() error {
+	// A transaction is bounded by the group's own time-out, and so is this wait.
+	ctx, cancel := context.WithTimeout(context.Background(), 2*sqldb.DefaultTxTimeout)
+	defer cancel()
+	return errors.Join(s.group.Close(ctx), s.db.Close())
+}

@@ -1,0 +1,163 @@
+package sqlstore_test
+
+import (
+	"fmt"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/narrowcast/narrowcast/pkg/audience"
+	"github.com/narrowcast/narrowcast/pkg/fault"
+	"github.com/narrowcast/narrowcast/pkg/testkit"
+	"github.com/narrowcast/narrowcast/services/profile"
+	"github.com/narrowcast/narrowcast/services/profile/internal/sqlstore"
+	"github.com/narrowcast/narrowcast/services/profile/storetest"
+)
+
+func open(t testing.TB, cfg sqlstore.Config) *sqlstore.Store {
+	t.Helper()
+	if cfg.Path == "" {
+		cfg.Path = filepath.Join(t.TempDir(), "profile.db")
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Keys == nil {
+		cfg.Keys = newKeys(t)
+	}
+	cfg.Logger = testkit.Logger(t)
+	s, err := sqlstore.Open(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+func TestConformance(t *testing.T) {
+	storetest.Run(t, func(t testing.TB, now func() time.Time) profile.Store { return open(t, sqlstore.Config{Now: now}) })
+}
+
+func person(n int) *profile.Profile {
+	return &profile.Profile{Identifiers: []profile.Identifier{{Kind: profile.KindExternalID, Source: "crm", Value: fmt.Sprintf("%06d", n)}}}
+}
+
+func TestAStoreOpenedAgainIsTheSame(t *testing.T) {
+	path, keys := filepath.Join(t.TempDir(), "profile.db"), newKeys(t)
+	s := open(t, sqlstore.Config{Path: path, Keys: keys})
+	made, _, err := s.Create(t.Context(), person(1), "request")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := []profile.Row{{Profile: person(2)}, {}, {Profile: person(3)}}
+	_, want, at, err := s.Import(t.Context(), "import", 0, rows)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, err := s.Head(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, sqlstore.Config{Path: path, Keys: keys})
+	if head, err := s.Head(t.Context()); err != nil || head.Store != before.Store || head.Incarnation != before.Incarnation || head.Revision != 3 {
+		t.Errorf("the head was %+v and is %+v (%v)", before, head, err)
+	}
+	if err := s.Check(t.Context(), before.Store, before.Incarnation, at); err != nil {
+		t.Errorf("a position given before: %v", err)
+	}
+	if got, _, err := s.ImportProgress(t.Context(), "import"); err != nil || got != want || want.Through != 3 {
+		t.Errorf("the import had come to %+v and has to %+v (%v)", want, got, err)
+	}
+	if again, _, err := s.Create(t.Context(), person(1), "request"); err != nil || again.UID != made.UID {
+		t.Errorf("the same request again: %v, %v", again, err)
+	}
+}
+
+func TestMarksAreGivenUpAndOldPositionsRefused(t *testing.T) {
+	s := open(t, sqlstore.Config{MarksKept: 10})
+	head, err := s.Head(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	early := head.Position
+	for n := range 1100 {
+		_, at, err := s.Create(t.Context(), person(n), "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n == 4 {
+			early = at
+		}
+	}
+	f := fault.As(s.Check(t.Context(), head.Store, head.Incarnation, early))
+	if f == nil || f.Kind != fault.OutOfRange || f.Reason != profile.ReasonCursorTooOld {
+		t.Errorf("a position whose mark was given up: %v", f)
+	}
+	// A watcher that begins anew is recognised wherever it stops.
+	for _, r := range []int64{0, 5, 1000, 1100} {
+		mark, err := s.Mark(t.Context(), r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Check(t.Context(), head.Store, head.Incarnation, profile.Position{Revision: r, Mark: mark}); err != nil {
+			t.Errorf("position %d: %v", r, err)
+		}
+	}
+}
+
+func TestANewerStoreIsRefused(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "profile.db")
+	sqlstore.MakeNewer(t, open(t, sqlstore.Config{Path: path}))
+	_, err := sqlstore.Open(t.Context(), sqlstore.Config{Path: path, Keys: newKeys(t), Logger: testkit.Logger(t), Now: time.Now})
+	if f := fault.As(err); f == nil || f.Kind != fault.Precondition || f.Reason != profile.ReasonSchemaNewer {
+		t.Errorf("opening a newer store: %v", err)
+	}
+}
+
+// BenchmarkImport imports people with an external id and some attributes, as an import's commit units do.
+func BenchmarkImport(b *testing.B) {
+	for _, c := range []struct{ rows, population int }{{5000, 1 << 40}, {1000, 1 << 40}, {5000, 50_000}} {
+		kind := "new"
+		if c.population < 1<<40 {
+			kind = "known"
+		}
+		b.Run(fmt.Sprintf("rows=%d/people=%s", c.rows, kind), func(b *testing.B) {
+			s := open(b, sqlstore.Config{})
+			n := 0
+			var through int64
+			for b.Loop() {
+				rows := make([]profile.Row, c.rows)
+				for i := range rows {
+					rows[i].Profile = benchPerson(n%c.population, n)
+					n++
+				}
+				_, p, _, err := s.Import(b.Context(), "bench", through, rows)
+				if err != nil {
+					b.Fatal(err)
+				}
+				through = p.Through
+			}
+			b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "profiles/s")
+		})
+	}
+}
+
+func benchPerson(id, n int) *profile.Profile {
+	given, family := "Ada", "Lovelace"
+	return &profile.Profile{
+		GivenName: &given, FamilyName: &family, BirthDate: &profile.Interval{First: int64(n % 9000), Last: int64(n % 9000)},
+		Gender: audience.Genders[n%2], Region: "FR-40", PostalCode: fmt.Sprintf("%05d", n%90000), JobLevel: audience.JobLevels[n%10],
+		Income: &profile.Money{Currency: "EUR", Amount: int64(n)}, Education: "master", Occupation: "engineer",
+		Employer: profile.Employer{Name: "Works", Industry: "industry", Size: "11-50"}, Roles: []string{"buyer"}, Lifecycle: "customer",
+		Interests: []string{"cycling", "music", "travel"}, PreferredChannels: []string{"email"},
+		Consents:    []profile.Consent{{Purpose: "marketing", Channel: "email", Status: "granted"}},
+		Identifiers: []profile.Identifier{{Kind: profile.KindExternalID, Source: "crm", Value: fmt.Sprintf("C%08d", id)}, {Kind: "email", Value: fmt.Sprintf("p%d@example.com", n)}},
+	}
+}

@@ -1,0 +1,81 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+
+	"github.com/narrowcast/narrowcast/pkg/audience"
+	"github.com/narrowcast/narrowcast/services/profile"
+)
+
+// errStale says that another process changed what a group had read.
+var errStale = errors.New("another process changed what was read")
+
+// verify returns an error that has the group applied again if what it read no longer holds. The head is locked. What others cannot have
+// changed without moving the head needs no look while it stands where it stood; new uids and external ids are guarded by unique
+// indexes besides.
+func (b *batch) verify(ctx context.Context, head profile.Head) error {
+	if head.Revision == b.began.Revision && head.Incarnation == b.began.Incarnation {
+		return nil
+	}
+	revisions := make(map[audience.UID]int64, len(b.dbEntries))
+	uids := make([]audience.UID, 0, len(b.dbEntries))
+	var absent []audience.UID
+	for uid, e := range b.dbEntries {
+		switch {
+		case e.exists:
+			uids = append(uids, uid)
+		case !e.dead:
+			absent = append(absent, uid)
+		}
+	}
+	err := b.s.stmt.revisions.each(ctx, b.tx, nil, keysOf(append(uids, absent...)), func(rows *sql.Rows) error {
+		var uid sql.RawBytes
+		var revision int64
+		err := rows.Scan(&uid, &revision)
+		revisions[audience.UID(uid)] = revision
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for uid, e := range b.dbEntries {
+		if now, exists := revisions[uid]; exists != e.exists || now != e.stored {
+			return b.s.retryGroup(errStale)
+		}
+	}
+	// Created and deleted meanwhile.
+	died := false
+	err = b.s.stmt.tombstones.each(ctx, b.tx, nil, keysOf(absent), func(*sql.Rows) error { died = true; return nil })
+	if err != nil || died {
+		return errors.Join(err, b.s.retryGroup(errStale))
+	}
+	if err := b.verifyAttributes(ctx); err != nil {
+		return err
+	}
+	return b.verifyHolders(ctx)
+}
+
+// verifyHolders looks once more for the holders of external ids that the group gives away, while there is more than one key: two processes
+// with different primary keys could both claim one, under two hashes that no index holds together.
+func (b *batch) verifyHolders(ctx context.Context) error {
+	if b.oneIndexKey() {
+		return nil
+	}
+	var claimed []profile.ExternalID
+	for id, uid := range b.holders {
+		if uid != (audience.UID{}) && uid != b.dbHolders[id] {
+			claimed = append(claimed, id)
+		}
+	}
+	taken := false
+	err := b.readHolders(ctx, claimed, func(id profile.ExternalID, uid audience.UID) {
+		// This group's own rows are there already.
+		taken = taken || uid != b.holders[id]
+	})
+	if err == nil && taken {
+		err = b.s.retryGroup(errStale)
+	}
+	return err
+}
