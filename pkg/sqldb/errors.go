@@ -20,23 +20,27 @@ const (
 	ReasonForeignKey  = "FOREIGN_KEY_VIOLATION" // Precondition: what a row refers to is not there, or what refers to it still is
 	ReasonUnavailable = "STORE_UNAVAILABLE"     // Unavailable (DataLoss if corrupt): see MetaCondition
 	ReasonFull        = "STORE_FULL"            // Exhausted: no room on the disk
-	ReasonReadOnly    = "STORE_READ_ONLY"       // Precondition: the file, its folder or the connection forbids writing
+	ReasonReadOnly    = "STORE_READ_ONLY"       // Precondition: the file, its folder or the connection forbids writing; Unavailable: a standby
 	ReasonSchemaNewer = "SCHEMA_NEWER"          // Precondition: the store was written by a newer program
+	ReasonSchemaOlder = "SCHEMA_OLDER"          // Precondition: the store must be migrated, and this program may not
 	ReasonInternal    = "INTERNAL"              // Internal: a rule of the schema that the domain should have kept, or a defect
 )
 
-// MetaCondition is the metadata key under which a fault with [ReasonUnavailable] says why: one of the Condition constants.
+// MetaCondition is the metadata key under which a fault of the store as a whole says why: one of the Condition constants.
 const MetaCondition = "condition"
 
 // Conditions of an unavailable store.
 const (
-	ConditionBusy       = "busy"        // another process holds the write lock
-	ConditionOverloaded = "overloaded"  // more writes wait than the store can take
-	ConditionTimeout    = "timeout"     // a transaction took longer than it may
-	ConditionClosed     = "closed"      // shut or shutting down
-	ConditionIO         = "io"          // the disk or file system failed
-	ConditionCannotOpen = "cannot_open" // no such folder, or no right to it
-	ConditionCorrupt    = "corrupt"     // the file is damaged or not a store
+	ConditionBusy          = "busy"           // another process holds a lock, or was faster
+	ConditionOverloaded    = "overloaded"     // more work waits than the store can take
+	ConditionTimeout       = "timeout"        // a statement or transaction took longer than it may
+	ConditionClosed        = "closed"         // shut or shutting down
+	ConditionConnection    = "connection"     // the connection to the database could not be made or has broken
+	ConditionCommitUnknown = "commit_unknown" // it broke during the commit: nobody may assume that the change was made, nor that it was not
+	ConditionStandby       = "standby"        // the database's server is read only, as while another takes over
+	ConditionIO            = "io"             // the disk or file system failed
+	ConditionCannotOpen    = "cannot_open"    // no such folder or database, or no right to it
+	ConditionCorrupt       = "corrupt"        // the file is damaged or not a store
 )
 
 // Classify turns an engine's error into a fault, by its code; the original stays its cause. It returns nil for nil, and passes
@@ -50,7 +54,16 @@ func (db *DB) Classify(err error) error {
 	if f := classifySQLite(err); f != nil {
 		return f.Wrap(err)
 	}
-	if db.closed.Load() || errors.Is(err, sql.ErrConnDone) || errors.Is(err, sql.ErrTxDone) || errors.Is(err, driver.ErrBadConn) {
+	if f := classifyPostgres(err); f != nil {
+		return f.Wrap(err)
+	}
+	if db.closed.Load() || errors.Is(err, sql.ErrConnDone) || errors.Is(err, sql.ErrTxDone) {
+		return closedFault().Wrap(err)
+	}
+	if errors.Is(err, driver.ErrBadConn) {
+		if db.Dialect == Postgres { // one connection after the other was dead
+			return disconnected().Wrap(err)
+		}
 		return closedFault().Wrap(err)
 	}
 	return err
@@ -75,36 +88,17 @@ func closedFault() *fault.Error {
 	return unavailable(ConditionClosed, "the store is closed; the service is stopping, try again in a moment", time.Second)
 }
 
-func classifySQLite(err error) *fault.Error {
-	var e *sqlite.Error
-	if !errors.As(err, &e) {
-		return nil
-	}
-	// The extended code says which constraint; the low byte is the class.
-	switch e.Code() {
-	case sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY, sqlite3.SQLITE_CONSTRAINT_ROWID:
+func busy() *fault.Error {
+	return unavailable(ConditionBusy, "another process is writing to the store; try again", 100*time.Millisecond)
+}
+
+func full() *fault.Error {
+	return fault.New(fault.Exhausted, ReasonFull, "the store's disk is full; free some room and try again")
+}
+
+func violated(reason string) *fault.Error {
+	if reason == ReasonUnique {
 		return fault.New(fault.Exists, ReasonUnique, "a value that must be unique is taken; use another or update what holds it")
-	case sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY:
-		return fault.New(fault.Precondition, ReasonForeignKey, "what this refers to does not exist, or is still referred to")
 	}
-	switch e.Code() & 0xff {
-	case sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH:
-		return fault.New(fault.Internal, ReasonInternal, "a rule of the stored schema was broken")
-	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
-		return unavailable(ConditionBusy, "another process is writing to the store; try again", 100*time.Millisecond)
-	case sqlite3.SQLITE_FULL:
-		return fault.New(fault.Exhausted, ReasonFull, "the store's disk is full; free some room and try again")
-	case sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH:
-		return fault.New(fault.Precondition, ReasonReadOnly, "the store cannot be written; check the rights of its file and folder")
-	case sqlite3.SQLITE_CANTOPEN:
-		return unavailable(ConditionCannotOpen, "the store's file cannot be opened; check its path and its folder's rights", 0)
-	case sqlite3.SQLITE_IOERR, sqlite3.SQLITE_NOLFS, sqlite3.SQLITE_PROTOCOL:
-		return unavailable(ConditionIO, "reading or writing the store's file failed; check the disk", 0)
-	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
-		return fault.New(fault.DataLoss, ReasonUnavailable, "the store's file is damaged or is not a store; restore it from a copy").
-			With(MetaCondition, ConditionCorrupt)
-	case sqlite3.SQLITE_INTERRUPT:
-		return fault.New(fault.Canceled, ReasonUnavailable, "the statement was interrupted")
-	}
-	return fault.New(fault.Internal, ReasonInternal, "the store failed")
+	return fault.New(fault.Precondition, ReasonForeignKey, "what this refers to does not exist, or is still referred to")
 }

@@ -10,14 +10,15 @@ import (
 	"log/slog"
 )
 
-// OpenMigrated opens or creates a SQLite file and brings its schema up to the migrations in folder "migrations" of files. A
-// schema that is newer than them is refused (SCHEMA_NEWER), and the file is closed again.
+// OpenMigrated opens the store and brings its schema up to the migrations in folder migrations/sqlite or migrations/postgres of
+// files, as the dialect is, within what cfg.Migrate allows. A schema that is newer than them is refused (SCHEMA_NEWER), and one
+// that is older where it may not migrate (SCHEMA_OLDER); the store is closed again then.
 func OpenMigrated(ctx context.Context, cfg Config, files fs.FS, log *slog.Logger) (*DB, error) {
-	db, err := OpenSQLite(ctx, cfg)
+	db, err := Open(ctx, cfg)
 	if err != nil {
 		return nil, err
 	}
-	folder, err := fs.Sub(files, "migrations")
+	folder, err := fs.Sub(files, "migrations/"+string(db.Dialect))
 	if err == nil {
 		err = db.Migrate(ctx, folder, log)
 	}

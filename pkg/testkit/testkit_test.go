@@ -107,6 +107,8 @@ func TestWhatIsMissingSkipsLoudlyAndFailsInCI(t *testing.T) {
 		switch os.Getenv("TESTKIT_INNER") {
 		case "redis":
 			testkit.Redis(t)
+		case "postgres":
+			testkit.Postgres(t)
 		case "data":
 			testkit.SharedData(t, "no", "such", "file")
 		}
@@ -115,11 +117,12 @@ func TestWhatIsMissingSkipsLoudlyAndFailsInCI(t *testing.T) {
 	}
 	for _, c := range []struct{ what, ci, want string }{
 		{"redis", "false", "--- SKIP"}, {"redis", "true", "--- FAIL"},
+		{"postgres", "false", "--- SKIP"}, {"postgres", "true", "--- FAIL"},
 		{"data", "false", "--- SKIP"}, {"data", "true", "--- FAIL"},
 	} {
 		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.v", "-test.run=^TestWhatIsMissingSkipsLoudlyAndFailsInCI$")
 		cmd.Env = append(os.Environ(), "TESTKIT_INNER="+c.what, "CI="+c.ci, "NARROWCAST_TEST_REDIS=",
-			"NARROWCAST_TEST_REDIS_PROVIDER=env", "NARROWCAST_SHARED_DATA="+t.TempDir())
+			"NARROWCAST_TEST_REDIS_PROVIDER=env", "NARROWCAST_TEST_POSTGRES=", "NARROWCAST_TEST_POSTGRES_PROVIDER=env", "NARROWCAST_SHARED_DATA="+t.TempDir())
 		out, err := cmd.CombinedOutput()
 		if (err != nil) != (c.ci == "true") {
 			t.Errorf("%s, CI=%s: exit %v\n%s", c.what, c.ci, err, out)

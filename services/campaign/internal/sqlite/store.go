@@ -12,7 +12,7 @@ import (
 	"github.com/narrowcast/narrowcast/services/campaign"
 )
 
-//go:embed migrations/*.sql
+//go:embed migrations/sqlite/*.sql
 var migrations embed.FS
 
 // Store is a campaign.Store on SQLite.

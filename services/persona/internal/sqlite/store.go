@@ -12,7 +12,7 @@ import (
 	"github.com/narrowcast/narrowcast/services/persona"
 )
 
-//go:embed migrations/*.sql
+//go:embed migrations/sqlite/*.sql
 var migrations embed.FS
 
 // Store is a persona.Store on SQLite.

@@ -7,7 +7,6 @@ import (
 	"embed"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"strings"
 	"sync"
@@ -72,7 +71,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if cfg.RequestsKept <= 0 {
 		cfg.RequestsKept = time.Hour
 	}
-	db, err := sqldb.OpenSQLite(ctx, sqldb.Config{Path: cfg.Path, TracerProvider: cfg.TracerProvider, MeterProvider: cfg.MeterProvider})
+	db, err := sqldb.OpenMigrated(ctx, sqldb.Config{Path: cfg.Path, TracerProvider: cfg.TracerProvider, MeterProvider: cfg.MeterProvider}, migrations, cfg.Logger)
 	if err != nil {
 		return nil, fmt.Errorf("open profile store: %w", err)
 	}
@@ -84,13 +83,6 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 }
 
 func (s *Store) prepare(ctx context.Context) error {
-	files, err := fs.Sub(migrations, "migrations/"+string(s.db.Dialect))
-	if err != nil {
-		return err
-	}
-	if err := s.db.Migrate(ctx, files, s.cfg.Logger); err != nil {
-		return err
-	}
 	if err := s.db.Tx(ctx, s.found); err != nil {
 		return fmt.Errorf("found store: %w", err)
 	}
@@ -103,6 +95,7 @@ func (s *Store) prepare(ctx context.Context) error {
 	if err := s.stmt.prepare(ctx, s.db); err != nil {
 		return err
 	}
+	var err error
 	s.group, err = sqldb.NewGroup(s.db, sqldb.GroupConfig[*write, struct{}]{
 		Apply: s.apply, Stamp: s.stamp, Committed: s.committed,
 		Changes:  func(w *write) int { return w.changes },
