@@ -129,7 +129,7 @@ func TestMergingIsDecidedPartByPart(t *testing.T) {
 			t.Fatal("the same merge has two results")
 		}
 		canonical := got.Profile.Clone()
-		if err := canonical.Canonicalize(schema); err != nil || !reflect.DeepEqual(canonical, got.Profile) {
+		if err := canonical.Canonicalize(schema, rules); err != nil || !reflect.DeepEqual(canonical, got.Profile) {
 			t.Fatalf("%+v is not canonical: %v", got.Profile, err)
 		}
 		if p := got.Profile; p.UID != a.Profile.UID || p.Revision != a.Profile.Revision || !p.CreateTime.Equal(a.Profile.CreateTime) || !p.UpdateTime.Equal(a.Profile.UpdateTime) {
@@ -180,7 +180,7 @@ func TestDisjointProfilesLoseNothing(t *testing.T) {
 			}
 			mask.Apply(less, &profile.Profile{})
 		}
-		if err := less.Canonicalize(schema); err != nil {
+		if err := less.Canonicalize(schema, rules); err != nil {
 			t.Fatal(err)
 		}
 		b = wrote(b, less, 9, "web")

@@ -19,6 +19,8 @@ var schema = profile.Schema{
 	"tags":  {ID: "tags", Type: profile.TypeStringList},
 }
 
+var rules profile.Rules
+
 var sources = []string{"", "crm", "shop", "web"}
 
 func at(hour int) time.Time { return time.Date(2026, 1, 1, hour, 0, 0, 0, time.UTC) }
@@ -90,7 +92,7 @@ func mutate(r *rand.Rand, p *profile.Profile) {
 		}
 	case 25, 26:
 		p.Identifiers = slices.DeleteFunc(p.Identifiers, func(profile.Identifier) bool { return r.IntN(4) == 0 })
-		id := profile.Identifier{Kind: pick(r, "external_id", "email"), Source: pick(r, "crm", "shop"), Value: fmt.Sprint(r.IntN(4))}
+		id := profile.Identifier{Kind: pick(r, "external_id", "email"), Source: pick(r, "crm", "shop"), Value: fmt.Sprintf("p%d@example.com", r.IntN(4))}
 		if !slices.Contains(p.Identifiers, id) {
 			p.Identifiers = append(p.Identifiers, id)
 		}
@@ -115,7 +117,7 @@ func mutate(r *rand.Rand, p *profile.Profile) {
 			delete(p.Custom, id)
 		}
 	}
-	if err := p.Canonicalize(schema); err != nil {
+	if err := p.Canonicalize(schema, rules); err != nil {
 		panic(err)
 	}
 }

@@ -16,7 +16,8 @@ func (r Record) Encode(b []byte) []byte {
 		w.int(p.Revision)
 		w.int(p.CreateTime.UnixMicro())
 		w.int(p.UpdateTime.UnixMicro())
-		w.string(string(record.Encode(nil, p)))
+		w.string(string(record.Body(nil, p)))
+		w.string(string(record.Contact(nil, p)))
 		w.string(string(s.Provenance.Encode(nil, p)))
 	}
 	return w.b
@@ -35,8 +36,8 @@ func DecodeRecord(b []byte) (Record, error) {
 		p.Revision = in.int()
 		p.CreateTime = time.UnixMicro(in.int()).UTC()
 		p.UpdateTime = time.UnixMicro(in.int()).UTC()
-		attributes := in.bytes(in.uint())
-		if in.bad || record.Decode(attributes, p) != nil {
+		body, contact := in.bytes(in.uint()), in.bytes(in.uint())
+		if in.bad || record.Decode(body, p) != nil || len(contact) > 0 && record.Decode(contact, p) != nil {
 			return Record{}, errMalformed
 		}
 		v, err := Decode(in.bytes(in.uint()), p)

@@ -116,7 +116,7 @@ func TestWhatWasChangedSinceStays(t *testing.T) {
 			t.Fatal("the survivor was changed")
 		}
 		canonical := got.Profile.Clone()
-		if err := canonical.Canonicalize(schema); err != nil || !reflect.DeepEqual(canonical, got.Profile) {
+		if err := canonical.Canonicalize(schema, rules); err != nil || !reflect.DeepEqual(canonical, got.Profile) {
 			t.Fatalf("%+v is not canonical: %v", got.Profile, err)
 		}
 		want := naiveUndo(m, now)
