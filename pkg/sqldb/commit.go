@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"runtime/debug"
 	"slices"
 	"time"
@@ -17,8 +18,18 @@ import (
 // savepoint is the name under which each request of a group is undone alone.
 const savepoint = "nc_request"
 
+// maxTries is how often a group is run that other processes get in the way of.
+const maxTries = 8
+
 // errNothingDone rolls back a transaction in which no request succeeded. It never leaves this file.
 var errNothingDone = errors.New("no request succeeded")
+
+// errApart rolls back a transaction without savepoints in which a statement of one request failed. It never leaves this file.
+var errApart = errors.New("a request needs to be undone alone")
+
+// ErrRetryGroup is what Apply and Stamp of a [Group] return, wrapped, when they find that another process has committed what the
+// requests of the group must be applied to again. The group is then run again from the start in a new transaction.
+var ErrRetryGroup = errors.New("another process was faster")
 
 // run is the committer: one group after another until the queue is closed and empty.
 func (g *Group[Req, Res]) run() {
@@ -77,7 +88,8 @@ func (g *Group[Req, Res]) gather(first *item[Req, Res], crowd int) (group []*ite
 	return group, nil
 }
 
-// commit runs one group in one transaction and answers all its requests.
+// commit runs one group in one transaction and answers all its requests. A transaction that another process got in the way of is
+// run again from the start.
 func (g *Group[Req, Res]) commit(group []*item[Req, Res]) {
 	group = slices.DeleteFunc(group, func(it *item[Req, Res]) bool { return !it.state.CompareAndSwap(waiting, taken) })
 	if len(group) == 0 {
@@ -93,15 +105,60 @@ func (g *Group[Req, Res]) commit(group []*item[Req, Res]) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), g.cfg.TxTimeout)
 	defer cancel()
+	ctx = trace.ContextWithSpanContext(ctx, group[0].span)
 
-	var done []*Done[Req, Res]
-	err := g.db.Tx(trace.ContextWithSpanContext(ctx, group[0].span), func(tx *sql.Tx) error {
+	savepoints := !g.cfg.ApplyReads && len(group) > 1
+	for tries := 1; ; tries++ {
+		done, err := g.try(ctx, group, savepoints)
+		switch {
+		case err == nil:
+			if g.cfg.Committed != nil {
+				g.cfg.Committed(done)
+			}
+			return
+		case errors.Is(err, errApart):
+			savepoints = true
+			continue
+		case !retryable(err) || ctx.Err() != nil:
+		case tries < maxTries:
+			pause(ctx, tries)
+			continue
+		default:
+			err = busy().Wrap(err)
+		}
+		if ctx.Err() != nil && !isUnknown(err) { // the group's own bound, of which no caller knows
+			err = unavailable(ConditionTimeout, "the store took too long to write; try again", time.Second).Wrap(err)
+		}
+		// A request that failed by itself keeps its own error; the group's is for those that would have succeeded.
 		for _, it := range group {
-			if err := g.applyOne(ctx, tx, it, len(group) == 1); err != nil {
+			if it.err == nil || retryable(it.err) {
+				it.err = fmt.Errorf("commit group: %w", err)
+			}
+		}
+		return
+	}
+}
+
+// try runs one group once and returns the requests that were committed.
+func (g *Group[Req, Res]) try(ctx context.Context, group []*item[Req, Res], savepoints bool) (done []*Done[Req, Res], err error) {
+	for _, it := range group {
+		var none Res
+		it.Res, it.err = none, nil
+	}
+	err = g.db.Tx(ctx, func(tx *sql.Tx) error {
+		for _, it := range group {
+			if err := g.applyOne(ctx, tx, it, savepoints); err != nil {
 				return err
 			}
 			if it.err == nil {
 				done = append(done, &it.Done)
+				continue
+			}
+			switch {
+			case errors.Is(it.err, ErrRetryGroup) || lostTo(it.err):
+				return it.err
+			case !savepoints && len(group) > 1 && engineFailed(it.err):
+				return errApart
 			}
 		}
 		if len(done) == 0 {
@@ -110,30 +167,38 @@ func (g *Group[Req, Res]) commit(group []*item[Req, Res]) {
 		if g.cfg.Stamp == nil {
 			return nil
 		}
-		return guard(func() error { return g.cfg.Stamp(trace.ContextWithSpanContext(ctx, group[0].span), tx, done) })
+		err := guard(func() error { return g.cfg.Stamp(ctx, tx, done) })
+		if err != nil && conflicted(err) {
+			return errors.Join(ErrRetryGroup, err)
+		}
+		return err
 	})
-	if err != nil {
-		if ctx.Err() != nil { // the group's own bound, of which no caller knows
-			err = unavailable(ConditionTimeout, "the store took too long to write; try again", time.Second).Wrap(err)
-		}
-		// A request that failed by itself keeps its own error; the group's is for those that would have succeeded.
-		for _, it := range group {
-			if it.err == nil {
-				it.err = fmt.Errorf("commit group: %w", err)
-			}
-		}
-		return
+	if err != nil && conflicted(err) { // a constraint that is checked at the end
+		err = errors.Join(ErrRetryGroup, err)
 	}
-	if g.cfg.Committed != nil {
-		g.cfg.Committed(done)
+	return done, err
+}
+
+// retryable reports whether a group that failed so is to be run again. A unique violation of one request is not its group's, and
+// was told apart before.
+func retryable(err error) bool { return errors.Is(err, ErrRetryGroup) || lostTo(err) }
+
+// pause waits a little before the next try, longer each time and never as long as another process does.
+func pause(ctx context.Context, tries int) {
+	wait := rand.N(2 * time.Millisecond << tries) // the last of 8 waits up to 256 ms
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
 	}
 }
 
-// applyOne applies one request and undoes it alone if it fails, which sets it.err. The error returned is the whole group's: the
-// engine could not go on. A request that is alone needs no savepoint, since undoing it undoes the transaction.
-func (g *Group[Req, Res]) applyOne(ctx context.Context, tx *sql.Tx, it *item[Req, Res], alone bool) error {
+// applyOne applies one request and, under a savepoint, undoes it alone if it fails, which sets it.err. The error returned is the
+// whole group's: the engine could not go on. A request that is alone needs no savepoint, since undoing it undoes the transaction.
+func (g *Group[Req, Res]) applyOne(ctx context.Context, tx *sql.Tx, it *item[Req, Res], savepoints bool) error {
 	ctx = trace.ContextWithSpanContext(ctx, it.span)
-	if !alone {
+	if savepoints {
 		if _, err := tx.ExecContext(ctx, "savepoint "+savepoint); err != nil {
 			return fmt.Errorf("begin request: %w", err)
 		}
@@ -145,17 +210,21 @@ func (g *Group[Req, Res]) applyOne(ctx context.Context, tx *sql.Tx, it *item[Req
 	if it.err != nil {
 		it.err = g.db.classify(ctx, it.err)
 	}
-	if alone {
+	if !savepoints {
 		return nil
 	}
-	if it.err != nil {
-		if _, err := tx.ExecContext(ctx, "rollback to "+savepoint); err != nil {
+	if it.err == nil {
+		_, err := tx.ExecContext(ctx, "release "+savepoint)
+		if err == nil {
+			return nil
+		}
+		it.err = fmt.Errorf("end request: %w", g.db.classify(ctx, err)) // PostgreSQL: Apply went on after a statement had failed
+	}
+	for _, statement := range []string{"rollback to ", "release "} {
+		if _, err := tx.ExecContext(ctx, statement+savepoint); err != nil {
 			// The engine gave up the whole transaction (disk full, lost connection): why, only the first error says.
 			return errors.Join(it.err, fmt.Errorf("undo request: %w", err))
 		}
-	}
-	if _, err := tx.ExecContext(ctx, "release "+savepoint); err != nil {
-		return fmt.Errorf("end request: %w", err)
 	}
 	return nil
 }

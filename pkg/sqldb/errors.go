@@ -7,6 +7,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 
@@ -77,6 +78,15 @@ func (db *DB) classify(ctx context.Context, err error) error {
 		return ctx.Err()
 	}
 	return db.Classify(err)
+}
+
+// engineFailed reports whether err is the engine's rather than the caller's own, so that the transaction may not be fit to go on.
+func engineFailed(err error) bool {
+	var file *sqlite.Error
+	var server *pgconn.PgError
+	var connection *connectionError
+	return errors.As(err, &file) || errors.As(err, &server) || errors.As(err, &connection) ||
+		errors.Is(err, driver.ErrBadConn) || errors.Is(err, errBusyConn) || errors.Is(err, sql.ErrTxDone)
 }
 
 // unavailable is a fault of the store as a whole that may pass; message says what to do next.

@@ -30,9 +30,9 @@ type counter struct {
 	order []string // of what Committed was told
 }
 
-func newCounter(t testing.TB, change func(*sqldb.GroupConfig[string, int64])) *counter {
+func newCounter(t testing.TB, d sqldb.Dialect, change func(*sqldb.GroupConfig[string, int64])) *counter {
 	t.Helper()
-	c := &counter{db: open(t, sqldb.Config{}), entered: make(chan struct{}, 10), release: make(chan struct{})}
+	c := &counter{db: open(t, d, sqldb.Config{}), entered: make(chan struct{}, 10), release: make(chan struct{})}
 	exec(t, c.db, "create table counter(n integer not null)", "insert into counter values (0)",
 		"create table changes(id text primary key, revision integer unique)")
 	cfg := sqldb.GroupConfig[string, int64]{
@@ -112,7 +112,11 @@ func (c *counter) stored(t testing.TB) map[string]int64 {
 }
 
 func TestManySubmittersGetDenseRevisionsInFewTransactions(t *testing.T) {
-	c := newCounter(t, nil)
+	each(t, testManySubmittersGetDenseRevisionsInFewTransactions)
+}
+
+func testManySubmittersGetDenseRevisionsInFewTransactions(t *testing.T, d sqldb.Dialect) {
+	c := newCounter(t, d, nil)
 	const callers, each = 64, 20
 	answers := make([]map[string]int64, callers)
 	var failed atomic.Int64
@@ -208,8 +212,10 @@ func (c *counter) queue(t *testing.T, ids ...string) (results []chan error) {
 	return results
 }
 
-func TestEachRequestOfAGroupFailsAlone(t *testing.T) {
-	c := newCounter(t, nil)
+func TestEachRequestOfAGroupFailsAlone(t *testing.T) { each(t, testEachRequestOfAGroupFailsAlone) }
+
+func testEachRequestOfAGroupFailsAlone(t *testing.T, d sqldb.Dialect) {
+	c := newCounter(t, d, nil)
 	got := c.queue(t, "a", "fail", "b", "panic", "b", "c")
 	var reasons []string
 	for _, ch := range got {
@@ -233,7 +239,11 @@ func TestEachRequestOfAGroupFailsAlone(t *testing.T) {
 }
 
 func TestAGroupWithoutSuccessCommitsNothing(t *testing.T) {
-	c := newCounter(t, nil)
+	each(t, testAGroupWithoutSuccessCommitsNothing)
+}
+
+func testAGroupWithoutSuccessCommitsNothing(t *testing.T, d sqldb.Dialect) {
+	c := newCounter(t, d, nil)
 	for _, id := range []string{"fail", "panic"} {
 		if _, err := c.group.Submit(t.Context(), id); err == nil {
 			t.Errorf("%s succeeded", id)
@@ -247,9 +257,11 @@ func TestAGroupWithoutSuccessCommitsNothing(t *testing.T) {
 	}
 }
 
-func TestAFailingStampFailsTheGroup(t *testing.T) {
+func TestAFailingStampFailsTheGroup(t *testing.T) { each(t, testAFailingStampFailsTheGroup) }
+
+func testAFailingStampFailsTheGroup(t *testing.T, d sqldb.Dialect) {
 	broken := true
-	c := newCounter(t, func(cfg *sqldb.GroupConfig[string, int64]) {
+	c := newCounter(t, d, func(cfg *sqldb.GroupConfig[string, int64]) {
 		stamp := cfg.Stamp
 		cfg.Stamp = func(ctx context.Context, tx *sql.Tx, done []*sqldb.Done[string, int64]) error {
 			if broken {
@@ -267,8 +279,10 @@ func TestAFailingStampFailsTheGroup(t *testing.T) {
 	}
 }
 
-func TestACancelledWaiterWritesNothing(t *testing.T) {
-	c := newCounter(t, nil)
+func TestACancelledWaiterWritesNothing(t *testing.T) { each(t, testACancelledWaiterWritesNothing) }
+
+func testACancelledWaiterWritesNothing(t *testing.T, d sqldb.Dialect) {
+	c := newCounter(t, d, nil)
 	ctx, cancel := context.WithCancel(t.Context())
 	first := make(chan error, 1)
 	go func() {
@@ -305,7 +319,11 @@ func TestACancelledWaiterWritesNothing(t *testing.T) {
 }
 
 func TestAFullQueueBlocksUntilTheDeadline(t *testing.T) {
-	c := newCounter(t, func(cfg *sqldb.GroupConfig[string, int64]) { cfg.Queue = 1 })
+	each(t, testAFullQueueBlocksUntilTheDeadline)
+}
+
+func testAFullQueueBlocksUntilTheDeadline(t *testing.T, d sqldb.Dialect) {
+	c := newCounter(t, d, func(cfg *sqldb.GroupConfig[string, int64]) { cfg.Queue = 1 })
 	results := make(chan error, 2)
 	submit := func(id string) {
 		_, err := c.group.Submit(context.Background(), id)
@@ -331,7 +349,11 @@ func TestAFullQueueBlocksUntilTheDeadline(t *testing.T) {
 }
 
 func TestCloseCommitsWhatWaitsAndRefusesTheRest(t *testing.T) {
-	c := newCounter(t, nil)
+	each(t, testCloseCommitsWhatWaitsAndRefusesTheRest)
+}
+
+func testCloseCommitsWhatWaitsAndRefusesTheRest(t *testing.T, d sqldb.Dialect) {
+	c := newCounter(t, d, nil)
 	waiting := c.queue(t, "a", "b", "c")
 	if err := c.group.Close(t.Context()); err != nil {
 		t.Fatal(err)
@@ -349,8 +371,10 @@ func TestCloseCommitsWhatWaitsAndRefusesTheRest(t *testing.T) {
 	}
 }
 
-func TestCloseIsBoundedByItsContext(t *testing.T) {
-	c := newCounter(t, nil)
+func TestCloseIsBoundedByItsContext(t *testing.T) { each(t, testCloseIsBoundedByItsContext) }
+
+func testCloseIsBoundedByItsContext(t *testing.T, d sqldb.Dialect) {
+	c := newCounter(t, d, nil)
 	go c.group.Submit(context.Background(), "block") //nolint:errcheck // only its being under way matters
 	<-c.entered
 	ctx, cancel := context.WithCancel(t.Context())
@@ -362,9 +386,13 @@ func TestCloseIsBoundedByItsContext(t *testing.T) {
 }
 
 func TestGroupsAreBoundedByChangesAndSorted(t *testing.T) {
+	each(t, testGroupsAreBoundedByChangesAndSorted)
+}
+
+func testGroupsAreBoundedByChangesAndSorted(t *testing.T, d sqldb.Dialect) {
 	var mu sync.Mutex
 	var sizes []int
-	c := newCounter(t, func(cfg *sqldb.GroupConfig[string, int64]) {
+	c := newCounter(t, d, func(cfg *sqldb.GroupConfig[string, int64]) {
 		cfg.MaxChanges = 5
 		cfg.Changes = func(id string) int { return len(id) }
 		cfg.Order = strings.Compare
@@ -392,7 +420,7 @@ func TestGroupsAreBoundedByChangesAndSorted(t *testing.T) {
 }
 
 func TestAFullDiskFailsTheGroupAndTheGroupRecovers(t *testing.T) {
-	c := newCounter(t, nil)
+	c := newCounter(t, sqldb.SQLite, nil)
 	exec(t, c.db, "pragma max_page_count = 12")
 	_, err := c.group.Submit(t.Context(), strings.Repeat("x", 200_000))
 	if fault.ReasonOf(err) != sqldb.ReasonFull {
@@ -403,8 +431,10 @@ func TestAFullDiskFailsTheGroupAndTheGroupRecovers(t *testing.T) {
 	}
 }
 
-func TestASlowTransactionIsUnavailable(t *testing.T) {
-	c := newCounter(t, func(cfg *sqldb.GroupConfig[string, int64]) {
+func TestASlowTransactionIsUnavailable(t *testing.T) { each(t, testASlowTransactionIsUnavailable) }
+
+func testASlowTransactionIsUnavailable(t *testing.T, d sqldb.Dialect) {
+	c := newCounter(t, d, func(cfg *sqldb.GroupConfig[string, int64]) {
 		cfg.TxTimeout = time.Millisecond
 		cfg.Apply = func(ctx context.Context, _ *sql.Tx, _ string) (int64, error) {
 			<-ctx.Done()
@@ -417,23 +447,25 @@ func TestASlowTransactionIsUnavailable(t *testing.T) {
 }
 
 func BenchmarkGroup(b *testing.B) {
-	for _, callers := range []int{1, 16, 256} {
-		b.Run(fmt.Sprintf("callers=%d", callers), func(b *testing.B) {
-			c := newCounter(b, nil)
-			var next atomic.Int64
-			var wg sync.WaitGroup
-			b.ResetTimer()
-			for range callers {
-				wg.Go(func() {
-					for n := next.Add(1); n <= int64(b.N); n = next.Add(1) {
-						if _, err := c.group.Submit(context.Background(), fmt.Sprint(n)); err != nil {
-							b.Error(err)
+	for _, d := range []sqldb.Dialect{sqldb.SQLite, sqldb.Postgres} {
+		for _, callers := range []int{1, 16, 256} {
+			b.Run(fmt.Sprintf("%s/callers=%d", d, callers), func(b *testing.B) {
+				c := newCounter(b, d, nil)
+				var next atomic.Int64
+				var wg sync.WaitGroup
+				b.ResetTimer()
+				for range callers {
+					wg.Go(func() {
+						for n := next.Add(1); n <= int64(b.N); n = next.Add(1) {
+							if _, err := c.group.Submit(context.Background(), fmt.Sprint(n)); err != nil {
+								b.Error(err)
+							}
 						}
-					}
-				})
-			}
-			wg.Wait()
-			b.ReportMetric(float64(b.N)/float64(max(1, c.commits.Load())), "requests/commit")
-		})
+					})
+				}
+				wg.Wait()
+				b.ReportMetric(float64(b.N)/float64(max(1, c.commits.Load())), "requests/commit")
+			})
+		}
 	}
 }

@@ -121,8 +121,17 @@ func commitUnknown() *fault.Error {
 // from the start, reads it and comes to its own proper end.
 func conflicted(err error) bool {
 	var engine *pgconn.PgError
-	return errors.As(err, &engine) && (engine.Code == codeUnique || lost(engine.Code))
+	return errors.As(err, &engine) && engine.Code == codeUnique || lostTo(err)
 }
 
-// lost reports whether a code ends a transaction for no fault of its own.
-func lost(code string) bool { return code == codeSerialization || code == codeDeadlock }
+// lostTo reports whether a transaction was ended in favour of another, for no fault of its own.
+func lostTo(err error) bool {
+	var engine *pgconn.PgError
+	return errors.As(err, &engine) && (engine.Code == codeSerialization || engine.Code == codeDeadlock)
+}
+
+// isUnknown reports whether it is not known what became of a commit.
+func isUnknown(err error) bool {
+	f := fault.As(err)
+	return f != nil && f.Metadata[MetaCondition] == ConditionCommitUnknown
+}

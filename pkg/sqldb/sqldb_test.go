@@ -14,17 +14,31 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 
+	"github.com/narrowcast/narrowcast/pkg/config"
 	"github.com/narrowcast/narrowcast/pkg/fault"
 	"github.com/narrowcast/narrowcast/pkg/sqldb"
 	"github.com/narrowcast/narrowcast/pkg/testkit"
 )
 
-func open(t testing.TB, cfg sqldb.Config) *sqldb.DB {
-	t.Helper()
-	if cfg.Path == "" {
-		cfg.Path = filepath.Join(t.TempDir(), "store.db")
+// each runs a test of what the dialects share on both.
+func each(t *testing.T, test func(*testing.T, sqldb.Dialect)) {
+	for _, d := range []sqldb.Dialect{sqldb.SQLite, sqldb.Postgres} {
+		t.Run(string(d), func(t *testing.T) { test(t, d) })
 	}
-	db, err := sqldb.OpenSQLite(context.Background(), cfg)
+}
+
+// open opens the store that cfg names, or a fresh one of dialect d.
+func open(t testing.TB, d sqldb.Dialect, cfg sqldb.Config) *sqldb.DB {
+	t.Helper()
+	if cfg.Path == "" && cfg.URL.IsZero() {
+		switch d {
+		case sqldb.SQLite:
+			cfg.Path = filepath.Join(t.TempDir(), "store.db")
+		case sqldb.Postgres:
+			cfg.URL = config.NewSecret(testkit.Postgres(t))
+		}
+	}
+	db, err := sqldb.Open(context.Background(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,7 +52,7 @@ func open(t testing.TB, cfg sqldb.Config) *sqldb.DB {
 
 // condition is why a store is unavailable, or "" if err says nothing of that kind.
 func condition(err error) string {
-	if fault.ReasonOf(err) != sqldb.ReasonUnavailable {
+	if fault.As(err) == nil {
 		return ""
 	}
 	return fault.As(err).Metadata[sqldb.MetaCondition]
@@ -54,7 +68,7 @@ func exec(t testing.TB, db *sqldb.DB, statements ...string) {
 }
 
 func TestASQLiteStoreIsDurableAndChecked(t *testing.T) {
-	db := open(t, sqldb.Config{Path: filepath.Join(t.TempDir(), "odd name #1%20?.db"), BusyTimeout: 1234 * time.Millisecond})
+	db := open(t, sqldb.SQLite, sqldb.Config{Path: filepath.Join(t.TempDir(), "odd name #1%20?.db"), BusyTimeout: 1234 * time.Millisecond})
 	for pragma, want := range map[string]string{"journal_mode": "wal", "synchronous": "2", "foreign_keys": "1", "busy_timeout": "1234"} {
 		var got string
 		if err := db.Write.QueryRowContext(t.Context(), "pragma "+pragma).Scan(&got); err != nil || got != want {
@@ -71,14 +85,16 @@ func TestASQLiteStoreIsDurableAndChecked(t *testing.T) {
 
 func TestThePathIsTakenAsItIs(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a?b#c%20d.db")
-	open(t, sqldb.Config{Path: path})
+	open(t, sqldb.SQLite, sqldb.Config{Path: path})
 	if _, err := os.Stat(path); err != nil {
 		t.Error(err)
 	}
 }
 
-func TestReadersCannotWriteAndDoNotWait(t *testing.T) {
-	db := open(t, sqldb.Config{})
+func TestReadersCannotWriteAndDoNotWait(t *testing.T) { each(t, testReadersCannotWriteAndDoNotWait) }
+
+func testReadersCannotWriteAndDoNotWait(t *testing.T, d sqldb.Dialect) {
+	db := open(t, d, sqldb.Config{})
 	exec(t, db, "create table t(id integer primary key)")
 	if _, err := db.Read.ExecContext(t.Context(), "insert into t values (1)"); fault.ReasonOf(db.Classify(err)) != sqldb.ReasonReadOnly {
 		t.Errorf("writing through a reader gave %v", err)
@@ -98,8 +114,10 @@ func TestReadersCannotWriteAndDoNotWait(t *testing.T) {
 	}
 }
 
-func TestAReadTransactionSeesOneState(t *testing.T) {
-	db := open(t, sqldb.Config{})
+func TestAReadTransactionSeesOneState(t *testing.T) { each(t, testAReadTransactionSeesOneState) }
+
+func testAReadTransactionSeesOneState(t *testing.T, d sqldb.Dialect) {
+	db := open(t, d, sqldb.Config{})
 	exec(t, db, "create table t(id integer primary key)")
 	count := func(tx *sql.Tx) (n int) {
 		if err := tx.QueryRowContext(t.Context(), "select count(*) from t").Scan(&n); err != nil {
@@ -121,7 +139,11 @@ func TestAReadTransactionSeesOneState(t *testing.T) {
 }
 
 func TestTxRollsBackOnErrorPanicAndCancel(t *testing.T) {
-	db := open(t, sqldb.Config{})
+	each(t, testTxRollsBackOnErrorPanicAndCancel)
+}
+
+func testTxRollsBackOnErrorPanicAndCancel(t *testing.T, d sqldb.Dialect) {
+	db := open(t, d, sqldb.Config{})
 	exec(t, db, "create table t(id integer primary key)")
 	insert := func(ctx context.Context, tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, "insert into t values (1)")
@@ -152,22 +174,24 @@ func TestTxRollsBackOnErrorPanicAndCancel(t *testing.T) {
 	}
 }
 
-func TestErrorsAreClassifiedByCode(t *testing.T) {
-	db := open(t, sqldb.Config{})
+func TestErrorsAreClassifiedByCode(t *testing.T) { each(t, testErrorsAreClassifiedByCode) }
+
+func testErrorsAreClassifiedByCode(t *testing.T, d sqldb.Dialect) {
+	db := open(t, d, sqldb.Config{})
 	exec(t, db,
 		"create table parent(id integer primary key, u text unique, n integer not null default 0 check (n >= 0))",
-		"create table child(id text primary key, parent integer references parent(id)) without rowid",
+		"create table child(id text not null primary key, parent integer references parent(id))",
 		"insert into parent(id, u) values (1, 'a')", "insert into child values ('c', 1)")
 	for statement, want := range map[string]struct {
 		kind   fault.Kind
 		reason string
 	}{
-		"insert into parent(id) values (1)":         {fault.Exists, sqldb.ReasonUnique},
-		"insert into parent(u) values ('a')":        {fault.Exists, sqldb.ReasonUnique},
-		"insert into child values ('c', null)":      {fault.Exists, sqldb.ReasonUnique},
-		"insert into child values ('d', 7)":         {fault.Precondition, sqldb.ReasonForeignKey},
-		"delete from parent where id = 1":           {fault.Precondition, sqldb.ReasonForeignKey},
-		"insert into parent(u, n) values ('z', -1)": {fault.Internal, sqldb.ReasonInternal},
+		"insert into parent(id) values (1)":                {fault.Exists, sqldb.ReasonUnique},
+		"insert into parent(id, u) values (2, 'a')":        {fault.Exists, sqldb.ReasonUnique},
+		"insert into child values ('c', null)":             {fault.Exists, sqldb.ReasonUnique},
+		"insert into child values ('d', 7)":                {fault.Precondition, sqldb.ReasonForeignKey},
+		"delete from parent where id = 1":                  {fault.Precondition, sqldb.ReasonForeignKey},
+		"insert into parent(id, u, n) values (3, 'z', -1)": {fault.Internal, sqldb.ReasonInternal},
 		"not sql": {fault.Internal, sqldb.ReasonInternal},
 	} {
 		_, raw := db.Write.ExecContext(t.Context(), statement)
@@ -188,7 +212,7 @@ func TestErrorsAreClassifiedByCode(t *testing.T) {
 }
 
 func TestAFullStoreSaysSo(t *testing.T) {
-	db := open(t, sqldb.Config{})
+	db := open(t, sqldb.SQLite, sqldb.Config{})
 	exec(t, db, "create table t(b blob)", "pragma max_page_count = 8")
 	err := db.Tx(t.Context(), func(tx *sql.Tx) error {
 		_, err := tx.ExecContext(t.Context(), "insert into t values (zeroblob(1000000))")
@@ -201,7 +225,7 @@ func TestAFullStoreSaysSo(t *testing.T) {
 
 func TestAForeignLockIsUnavailableAfterTheTimeout(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "store.db")
-	mine, other := open(t, sqldb.Config{Path: path, BusyTimeout: time.Millisecond}), open(t, sqldb.Config{Path: path})
+	mine, other := open(t, sqldb.SQLite, sqldb.Config{Path: path, BusyTimeout: time.Millisecond}), open(t, sqldb.SQLite, sqldb.Config{Path: path})
 	err := other.Tx(t.Context(), func(*sql.Tx) error {
 		err := mine.Tx(t.Context(), func(*sql.Tx) error { t.Error("entered a locked store"); return nil })
 		if fault.KindOf(err) != fault.Unavailable || condition(err) != sqldb.ConditionBusy || fault.As(err).RetryAfter == 0 {
@@ -237,8 +261,10 @@ func TestBadFilesAreRefused(t *testing.T) {
 	}
 }
 
-func TestAClosedStoreIsUnavailable(t *testing.T) {
-	db := open(t, sqldb.Config{})
+func TestAClosedStoreIsUnavailable(t *testing.T) { each(t, testAClosedStoreIsUnavailable) }
+
+func testAClosedStoreIsUnavailable(t *testing.T, d sqldb.Dialect) {
+	db := open(t, d, sqldb.Config{})
 	if err := errors.Join(db.Close(), db.Close()); err != nil {
 		t.Fatal(err)
 	}
@@ -256,8 +282,10 @@ func migration(sql string) *fstest.MapFile {
 	return &fstest.MapFile{Data: []byte("-- +goose Up\n" + sql + "\n")}
 }
 
-func TestMigrationsGoForwardOnlyAndOnce(t *testing.T) {
-	db := open(t, sqldb.Config{})
+func TestMigrationsGoForwardOnlyAndOnce(t *testing.T) { each(t, testMigrationsGoForwardOnlyAndOnce) }
+
+func testMigrationsGoForwardOnlyAndOnce(t *testing.T, d sqldb.Dialect) {
+	db := open(t, d, sqldb.Config{})
 	one := fstest.MapFS{"00001_people.sql": migration("create table people(id integer primary key);")}
 	two := fstest.MapFS{"00001_people.sql": one["00001_people.sql"], "00002_name.sql": migration("alter table people add column name text;")}
 	for range 2 {
@@ -275,7 +303,11 @@ func TestMigrationsGoForwardOnlyAndOnce(t *testing.T) {
 }
 
 func TestAFailedMigrationLeavesTheVersionBefore(t *testing.T) {
-	db := open(t, sqldb.Config{})
+	each(t, testAFailedMigrationLeavesTheVersionBefore)
+}
+
+func testAFailedMigrationLeavesTheVersionBefore(t *testing.T, d sqldb.Dialect) {
+	db := open(t, d, sqldb.Config{})
 	broken := fstest.MapFS{
 		"00001_a.sql": migration("create table a(id integer);"),
 		"00002_b.sql": migration("create table b(id integer);\ninsert into nowhere values (1);"),
@@ -290,9 +322,13 @@ func TestAFailedMigrationLeavesTheVersionBefore(t *testing.T) {
 }
 
 func TestStatementsOfATracedCallMakeSpansWithoutArguments(t *testing.T) {
+	each(t, testStatementsOfATracedCallMakeSpansWithoutArguments)
+}
+
+func testStatementsOfATracedCallMakeSpansWithoutArguments(t *testing.T, d sqldb.Dialect) {
 	spans := tracetest.NewInMemoryExporter()
 	tp := sdktrace.NewTracerProvider(sdktrace.WithSyncer(spans))
-	db := open(t, sqldb.Config{TracerProvider: tp})
+	db := open(t, d, sqldb.Config{TracerProvider: tp})
 	exec(t, db, "create table t(name text)")
 	if n := len(spans.GetSpans()); n != 0 {
 		t.Errorf("%d spans without a traced call", n)

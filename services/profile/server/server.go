@@ -16,8 +16,10 @@ import (
 
 	profilev1 "github.com/narrowcast/narrowcast/proto/gen/go/narrowcast/profile/v1"
 
+	"github.com/narrowcast/narrowcast/pkg/config"
 	"github.com/narrowcast/narrowcast/pkg/identity"
 	"github.com/narrowcast/narrowcast/pkg/keyring"
+	"github.com/narrowcast/narrowcast/pkg/sqldb"
 	"github.com/narrowcast/narrowcast/pkg/telemetry"
 	"github.com/narrowcast/narrowcast/services/profile"
 	"github.com/narrowcast/narrowcast/services/profile/internal/rekey"
@@ -27,24 +29,27 @@ import (
 
 // Config of the profile service.
 type Config struct {
-	Path         string        `help:"SQLite file of the profiles; its folder must exist." env:"NARROWCAST_PROFILE_PATH" default:"profile.db"`
-	Keys         string        `help:"File of the keys that seal names and identifiers; made if it is not there. Keep a copy apart from those of the profiles." env:"NARROWCAST_PROFILE_KEYS" default:"profile.keys"`
-	Allow        []string      `name:"allow-identifiers" help:"Rules of identifiers that stand for nobody which are not applied." env:"NARROWCAST_PROFILE_ALLOW_IDENTIFIERS" default:"reserved_domain,fictitious_phone" placeholder:"RULE"`
-	PhoneRegion  string        `help:"Country (ISO 3166-1 alpha-2) of phone numbers without country code; none: they are refused." env:"NARROWCAST_PROFILE_PHONE_REGION" placeholder:"FR"`
-	Currency     string        `help:"Currency (ISO 4217) in which money without a named currency is compared." env:"NARROWCAST_CURRENCY" default:"EUR"`
-	TimeZone     string        `help:"Time zone (IANA) in which days turn." env:"NARROWCAST_TIME_ZONE" default:"UTC"`
-	GroupDelay   time.Duration `help:"Longest wait of a write for others to share its commit." env:"NARROWCAST_PROFILE_GROUP_DELAY" default:"5ms"`
-	GroupChanges int           `help:"Most changes of writes that share a commit." env:"NARROWCAST_PROFILE_GROUP_CHANGES" default:"1000"`
-	UnitRows     int           `help:"Most rows of an import in one commit." env:"NARROWCAST_PROFILE_UNIT_ROWS" default:"5000"`
-	UnitDelay    time.Duration `help:"Longest wait of an import's rows for their commit." env:"NARROWCAST_PROFILE_UNIT_DELAY" default:"200ms"`
-	Checkpoint   time.Duration `help:"How often idle watchers hear of the position." env:"NARROWCAST_PROFILE_CHECKPOINT" default:"500ms"`
-	SendTimeout  time.Duration `help:"How long a watcher may leave a message waiting before it is cut." env:"NARROWCAST_PROFILE_SEND_TIMEOUT" default:"30s"`
+	Path         string              `help:"SQLite file of the profiles; its folder must exist." env:"NARROWCAST_PROFILE_PATH" default:"profile.db"`
+	Database     config.Secret       `help:"PostgreSQL database of the profiles, postgres://user:password@host:5432/database; empty: a SQLite file." env:"NARROWCAST_PROFILE_DATABASE" placeholder:"URL"`
+	Connections  int                 `help:"Most connections that read from PostgreSQL; some for writing come to them." env:"NARROWCAST_PROFILE_CONNECTIONS" default:"8"`
+	Migrate      sqldb.MigratePolicy `help:"auto: bring an older schema up to date at the start; never: refuse it." env:"NARROWCAST_PROFILE_MIGRATE" default:"auto"`
+	Keys         string              `help:"File of the keys that seal names and identifiers; made if it is not there, unless the profiles are in PostgreSQL: replicas share it. Keep a copy apart from those of the profiles." env:"NARROWCAST_PROFILE_KEYS" default:"profile.keys"`
+	Allow        []string            `name:"allow-identifiers" help:"Rules of identifiers that stand for nobody which are not applied." env:"NARROWCAST_PROFILE_ALLOW_IDENTIFIERS" default:"reserved_domain,fictitious_phone" placeholder:"RULE"`
+	PhoneRegion  string              `help:"Country (ISO 3166-1 alpha-2) of phone numbers without country code; none: they are refused." env:"NARROWCAST_PROFILE_PHONE_REGION" placeholder:"FR"`
+	Currency     string              `help:"Currency (ISO 4217) in which money without a named currency is compared." env:"NARROWCAST_CURRENCY" default:"EUR"`
+	TimeZone     string              `help:"Time zone (IANA) in which days turn." env:"NARROWCAST_TIME_ZONE" default:"UTC"`
+	GroupDelay   time.Duration       `help:"Longest wait of a write for others to share its commit." env:"NARROWCAST_PROFILE_GROUP_DELAY" default:"5ms"`
+	GroupChanges int                 `help:"Most changes of writes that share a commit." env:"NARROWCAST_PROFILE_GROUP_CHANGES" default:"1000"`
+	UnitRows     int                 `help:"Most rows of an import in one commit." env:"NARROWCAST_PROFILE_UNIT_ROWS" default:"5000"`
+	UnitDelay    time.Duration       `help:"Longest wait of an import's rows for their commit." env:"NARROWCAST_PROFILE_UNIT_DELAY" default:"200ms"`
+	Checkpoint   time.Duration       `help:"How often idle watchers hear of the position." env:"NARROWCAST_PROFILE_CHECKPOINT" default:"500ms"`
+	SendTimeout  time.Duration       `help:"How long a watcher may leave a message waiting before it is cut." env:"NARROWCAST_PROFILE_SEND_TIMEOUT" default:"30s"`
 }
 
 // Default returns the configuration that holds where nothing is said.
 func Default() Config {
 	return Config{
-		Path: "profile.db", Keys: "profile.keys", Allow: slices.Clone(profile.DefaultAllow), Currency: "EUR", TimeZone: "UTC", GroupDelay: 5 * time.Millisecond, GroupChanges: 1000,
+		Path: "profile.db", Connections: 8, Migrate: sqldb.MigrateAuto, Keys: "profile.keys", Allow: slices.Clone(profile.DefaultAllow), Currency: "EUR", TimeZone: "UTC", GroupDelay: 5 * time.Millisecond, GroupChanges: 1000,
 		UnitRows: 5000, UnitDelay: 200 * time.Millisecond, Checkpoint: 500 * time.Millisecond, SendTimeout: 30 * time.Second,
 	}
 }
@@ -57,7 +62,8 @@ func (c Config) Validate() error {
 			errs = append(errs, errors.New(message))
 		}
 	}
-	check(c.Path != "", "path: name the SQLite file")
+	check(c.Path != "" || !c.Database.IsZero(), "path: name the SQLite file")
+	check(c.Connections > 0 && c.Connections <= 1000, "connections: give 1 to 1000")
 	check(c.Keys != "", "keys: name the key file")
 	check(c.PhoneRegion == "" || len(c.PhoneRegion) == 2 && strings.Trim(c.PhoneRegion, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") == "", "phone-region: give a country of two capitals such as FR")
 	check(len(c.Currency) == 3 && strings.Trim(c.Currency, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") == "", "currency: give an ISO 4217 code of three capitals such as EUR")
@@ -103,7 +109,11 @@ func New(ctx context.Context, cfg Config, deps Deps) (*Server, error) {
 	if deps.Now == nil {
 		deps.Now = time.Now
 	}
-	keys, err := keyring.OpenOrCreate(keyring.Config{Path: cfg.Keys, Logger: deps.Logger})
+	open := keyring.OpenOrCreate
+	if !cfg.Database.IsZero() {
+		open = keyring.Open // a file of this replica's own would hide the profiles from all others
+	}
+	keys, err := open(keyring.Config{Path: cfg.Keys, Logger: deps.Logger})
 	if err != nil {
 		return nil, err
 	}
@@ -112,7 +122,11 @@ func New(ctx context.Context, cfg Config, deps Deps) (*Server, error) {
 		return nil, fmt.Errorf("make guard of identifiers: %w", err)
 	}
 	store, err := sqlstore.Open(ctx, sqlstore.Config{
-		Path: cfg.Path, Keys: keys, Logger: deps.Logger, TracerProvider: deps.TracerProvider, MeterProvider: deps.MeterProvider, Now: deps.Now,
+		SQL: sqldb.Config{
+			Path: cfg.Path, URL: cfg.Database, Schema: "profile", Migrate: cfg.Migrate, Readers: cfg.Connections,
+			TracerProvider: deps.TracerProvider, MeterProvider: deps.MeterProvider,
+		},
+		Keys: keys, Logger: deps.Logger, Now: deps.Now,
 		GroupDelay: cfg.GroupDelay, GroupChanges: cfg.GroupChanges,
 	})
 	if err != nil {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/narrowcast/narrowcast/pkg/audience"
 	"github.com/narrowcast/narrowcast/pkg/fault"
+	"github.com/narrowcast/narrowcast/pkg/sqldb"
 	"github.com/narrowcast/narrowcast/pkg/testkit"
 	"github.com/narrowcast/narrowcast/services/profile"
 	"github.com/narrowcast/narrowcast/services/profile/internal/rpc"
@@ -195,7 +196,7 @@ func TestAnImportCutOffAnywhereGoesOnWithoutLossOrRepetition(t *testing.T) {
 		if cut > 100 {
 			t.Fatal("the import does not come to its end")
 		}
-		store, err := sqlstore.Open(t.Context(), sqlstore.Config{Path: path, Keys: keys, Logger: testkit.Logger(t), Now: time.Now})
+		store, err := sqlstore.Open(t.Context(), sqlstore.Config{SQL: sqldb.Config{Path: path}, Keys: keys, Logger: testkit.Logger(t), Now: time.Now})
 		must(t, err)
 		w := inProcess(t, rpc.Options{Store: store, UnitRows: 17})
 		ctx, cancel := context.WithCancel(t.Context())
@@ -236,7 +237,7 @@ func TestAnImportCutOffAnywhereGoesOnWithoutLossOrRepetition(t *testing.T) {
 		w.service.Stop()
 		must(t, store.Close())
 	}
-	store, err := sqlstore.Open(t.Context(), sqlstore.Config{Path: path, Keys: keys, Logger: testkit.Logger(t), Now: time.Now})
+	store, err := sqlstore.Open(t.Context(), sqlstore.Config{SQL: sqldb.Config{Path: path}, Keys: keys, Logger: testkit.Logger(t), Now: time.Now})
 	must(t, err)
 	defer store.Close()
 	list, err := store.List(t.Context(), audience.UID{}, total+1)

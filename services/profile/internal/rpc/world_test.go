@@ -18,6 +18,7 @@ import (
 	"github.com/narrowcast/narrowcast/pkg/fault"
 	"github.com/narrowcast/narrowcast/pkg/keyring"
 	kit "github.com/narrowcast/narrowcast/pkg/rpc"
+	"github.com/narrowcast/narrowcast/pkg/sqldb"
 	"github.com/narrowcast/narrowcast/pkg/testkit"
 	"github.com/narrowcast/narrowcast/services/profile"
 	"github.com/narrowcast/narrowcast/services/profile/internal/rpc"
@@ -76,7 +77,7 @@ func networked(t *testing.T, opts rpc.Options) *world {
 func newWorld(t testing.TB, opts rpc.Options, r grpc.ServiceRegistrar, conn grpc.ClientConnInterface) *world {
 	t.Helper()
 	if opts.Store == nil {
-		store, err := sqlstore.Open(t.Context(), sqlstore.Config{Path: filepath.Join(t.TempDir(), "profile.db"), Keys: newKeys(t), Logger: testkit.Logger(t), Now: time.Now})
+		store, err := sqlstore.Open(t.Context(), sqlstore.Config{SQL: sqldb.Config{Path: filepath.Join(t.TempDir(), "profile.db")}, Keys: newKeys(t), Logger: testkit.Logger(t), Now: time.Now})
 		if err != nil {
 			t.Fatal(err)
 		}

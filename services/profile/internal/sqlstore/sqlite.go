@@ -3,11 +3,7 @@ package sqlstore
 import (
 	"database/sql"
 	"strings"
-
-	"github.com/narrowcast/narrowcast/pkg/sqldb"
 )
-
-func dialectOf(*sqldb.DB) dialect { return sqlite{} }
 
 // sqlite prepares lists of few lengths. Placeholders of lists have no numbers: the engine would look each one up by its name, among
 // hundreds.
@@ -31,7 +27,7 @@ func tuples(n, width int) string {
 
 // writes prepares what writes rows. Updates are inserts that meet their row: so many rows fit into a statement, and a transaction
 // that has the file alone knows that the row is there.
-func (p *preparer) writes(st *statements) {
+func (sqlite) writes(p *preparer, st *statements) {
 	insert := func(into string, width int, conflict string) *bulk {
 		b := &bulk{}
 		for n, at := range map[int]**sql.Stmt{1: &b.one, perStatement: &b.many} {

@@ -121,7 +121,7 @@ type batch struct {
 	// dbAttributes are the revisions of declarations.
 	dbAttributes map[string]int64
 	now          int64
-	moved        bool // the group made revisions
+	moved        int64 // the head that the group made; 0: none
 }
 
 // draft is one request at work, staged apart until it has succeeded.

@@ -55,17 +55,26 @@ func (st *statements) prepare(ctx context.Context, db *sqldb.DB) error {
 	st.holders = p.keyed(db.Write, "select hash, {uid} from identifiers where key_id = $1 and kind = 1 and hash {in hash}", 1)
 	st.writeHead = p.one(db.Write, headQuery)
 	st.lockHead = p.one(db.Write, headQuery+"{for update}")
-	p.writes(st)
+	dialectOf(db).writes(p, st)
 	return p.err
 }
 
-// dialect writes what the engines say differently: SQLite in sqlite.go.
+// dialect writes what the engines say differently, in sqlite.go and postgres.go.
 type dialect interface {
 	// text replaces what stands in braces, for a list of size keys after lead values: {uid} is the column as bytes, {in uid} the
 	// comparison of a key with the list, {for update} a lock.
 	text(query string, lead, size int) string
 	// sizes are the lengths of lists that are prepared; none: a list is one array.
 	sizes() []int
+	// writes prepares the statements that write many rows.
+	writes(p *preparer, st *statements)
+}
+
+func dialectOf(db *sqldb.DB) dialect {
+	if db.Dialect == sqldb.Postgres {
+		return postgres{}
+	}
+	return sqlite{}
 }
 
 // preparer prepares statements until one fails.

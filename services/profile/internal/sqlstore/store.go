@@ -9,11 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
-	"sync"
 	"time"
-
-	"go.opentelemetry.io/otel/metric"
-	"go.opentelemetry.io/otel/trace"
 
 	"github.com/narrowcast/narrowcast/pkg/keyring"
 	"github.com/narrowcast/narrowcast/pkg/sqldb"
@@ -26,21 +22,22 @@ var migrations embed.FS
 // Keys gives the ring that is current. Each piece of work takes it once; it may be another one the next time.
 type Keys interface{ Ring() *keyring.Ring }
 
-// Config says how to open a store; Path, Keys, Logger and Now are needed.
+// Config says how to open a store; SQL, Keys, Logger and Now are needed.
 type Config struct {
-	// Path of the file, made if it is not there; its folder must be.
-	Path string
+	// SQL says where the database is: a PostgreSQL URL, or a SQLite file, which is made if it is not there; its folder must be.
+	// Telemetry is that of the store.
+	SQL sqldb.Config
 	// Keys seal names and identifiers, and hash the identifiers for look-ups.
-	Keys           Keys
-	Logger         *slog.Logger
-	TracerProvider trace.TracerProvider
-	MeterProvider  metric.MeterProvider
-	Now            func() time.Time
+	Keys   Keys
+	Logger *slog.Logger
+	Now    func() time.Time
 	// GroupDelay and GroupChanges bound a group commit; 0: 5 ms, 1,000 changes.
 	GroupDelay   time.Duration
 	GroupChanges int
 	// MarksKept is how many commits' marks are kept at least; 0: 1,000,000.
 	MarksKept int64
+	// Poll is how often another process's commits are looked for while anybody waits for one, on PostgreSQL; 0: 20 ms.
+	Poll time.Duration
 	// RequestsKept is how long answers are kept by request id; 0: 1 hour.
 	RequestsKept time.Duration
 }
@@ -56,8 +53,7 @@ type Store struct {
 	// batch is what the current group has staged. Only the group's committer touches it.
 	batch *batch
 
-	mu      sync.Mutex
-	changed chan struct{} // closed and replaced by every commit that made a revision
+	changes
 }
 
 var _ profile.Store = (*Store)(nil)
@@ -71,12 +67,16 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if cfg.RequestsKept <= 0 {
 		cfg.RequestsKept = time.Hour
 	}
-	db, err := sqldb.OpenMigrated(ctx, sqldb.Config{Path: cfg.Path, TracerProvider: cfg.TracerProvider, MeterProvider: cfg.MeterProvider}, migrations, cfg.Logger)
+	db, err := sqldb.OpenMigrated(ctx, cfg.SQL, migrations, cfg.Logger)
 	if err != nil {
 		return nil, fmt.Errorf("open profile store: %w", err)
 	}
-	s := &Store{db: db, cfg: cfg, uids: profile.NewUIDs(cfg.Now, rand.Reader), changed: make(chan struct{})}
+	if cfg.Poll <= 0 {
+		cfg.Poll = 20 * time.Millisecond
+	}
+	s := &Store{db: db, cfg: cfg, uids: profile.NewUIDs(cfg.Now, rand.Reader), changes: newChanges()}
 	if err := s.prepare(ctx); err != nil {
+		s.stopWatching()
 		return nil, errors.Join(fmt.Errorf("open profile store: %w", s.db.Classify(err)), db.Close())
 	}
 	return s, nil
@@ -95,7 +95,11 @@ func (s *Store) prepare(ctx context.Context) error {
 	if err := s.stmt.prepare(ctx, s.db); err != nil {
 		return err
 	}
-	var err error
+	head, err := s.Head(ctx)
+	if err != nil {
+		return err
+	}
+	s.watch(head.Revision)
 	s.group, err = sqldb.NewGroup(s.db, sqldb.GroupConfig[*write, struct{}]{
 		Apply: s.apply, Stamp: s.stamp, Committed: s.committed,
 		Changes:  func(w *write) int { return w.changes },
@@ -104,18 +108,35 @@ func (s *Store) prepare(ctx context.Context) error {
 	return err
 }
 
-// found gives a new store its id, its first incarnation and the mark of revision 0.
+// found gives a new store its id, its first incarnation and the mark of revision 0, unless another process does just that.
 func (s *Store) found(tx *sql.Tx) error {
-	var n int
-	if err := tx.QueryRow("select count(*) from store").Scan(&n); err != nil || n > 0 {
-		return err
-	}
 	mark := newMark()
-	if _, err := tx.Exec("insert into store (id, store, incarnation, revision, mark) values (1, $1, $2, 0, $3)", newID(), newID(), mark); err != nil {
+	made, err := tx.Exec("insert into store (id, store, incarnation, revision, mark) values (1, $1, $2, 0, $3) on conflict (id) do nothing", newID(), newID(), mark)
+	if err != nil {
 		return err
 	}
-	_, err := tx.Exec("insert into marks (revision, mark) values (0, $1)", mark)
+	if n, err := made.RowsAffected(); err != nil || n == 0 {
+		return err
+	}
+	_, err = tx.Exec("insert into marks (revision, mark) values (0, $1)", mark)
 	return err
+}
+
+// BeginIncarnation begins a new life of the store: positions and tokens that were given out before are not recognised any more. It is for
+// a store that was restored from a copy, before anybody serves it: who has it open goes on with the life that it found.
+func (s *Store) BeginIncarnation(ctx context.Context) (profile.Head, error) {
+	var head profile.Head
+	err := s.db.Tx(ctx, func(tx *sql.Tx) (err error) {
+		if _, err = tx.ExecContext(ctx, "update store set incarnation = $1 where id = 1", newID()); err != nil {
+			return err
+		}
+		head, err = readHead(ctx, tx, s.stmt.writeHead)
+		return err
+	})
+	if err != nil {
+		return profile.Head{}, s.translate(fmt.Errorf("begin incarnation: %w", err))
+	}
+	return head, nil
 }
 
 // newID returns 16 random letters and digits, lower-case: 80 bits.
@@ -135,5 +156,6 @@ func (s *Store) Close() error {
 	// A transaction is bounded by the group's own time-out, and so is this wait.
 	ctx, cancel := context.WithTimeout(context.Background(), 2*sqldb.DefaultTxTimeout)
 	defer cancel()
+	s.stopWatching()
 	return errors.Join(s.group.Close(ctx), s.db.Close())
 }

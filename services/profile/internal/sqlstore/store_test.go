@@ -7,7 +7,9 @@ import (
 	"time"
 
 	"github.com/narrowcast/narrowcast/pkg/audience"
+	"github.com/narrowcast/narrowcast/pkg/config"
 	"github.com/narrowcast/narrowcast/pkg/fault"
+	"github.com/narrowcast/narrowcast/pkg/sqldb"
 	"github.com/narrowcast/narrowcast/pkg/testkit"
 	"github.com/narrowcast/narrowcast/services/profile"
 	"github.com/narrowcast/narrowcast/services/profile/internal/sqlstore"
@@ -16,8 +18,8 @@ import (
 
 func open(t testing.TB, cfg sqlstore.Config) *sqlstore.Store {
 	t.Helper()
-	if cfg.Path == "" {
-		cfg.Path = filepath.Join(t.TempDir(), "profile.db")
+	if cfg.SQL.Path == "" && cfg.SQL.URL.IsZero() {
+		cfg.SQL.Path = filepath.Join(t.TempDir(), "profile.db")
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
@@ -38,8 +40,22 @@ func open(t testing.TB, cfg sqlstore.Config) *sqlstore.Store {
 	return s
 }
 
+// engines make a fresh database on each engine.
+var engines = map[string]func(t testing.TB) sqldb.Config{
+	"sqlite": func(t testing.TB) sqldb.Config { return sqldb.Config{Path: filepath.Join(t.TempDir(), "profile.db")} },
+	"postgres": func(t testing.TB) sqldb.Config {
+		return sqldb.Config{URL: config.NewSecret(testkit.Postgres(t)), Schema: "profile"}
+	},
+}
+
 func TestConformance(t *testing.T) {
-	storetest.Run(t, func(t testing.TB, now func() time.Time) profile.Store { return open(t, sqlstore.Config{Now: now}) })
+	for name, where := range engines {
+		t.Run(name, func(t *testing.T) {
+			storetest.Run(t, func(t testing.TB, now func() time.Time) profile.Store {
+				return open(t, sqlstore.Config{SQL: where(t), Now: now})
+			})
+		})
+	}
 }
 
 func person(n int) *profile.Profile {
@@ -48,7 +64,7 @@ func person(n int) *profile.Profile {
 
 func TestAStoreOpenedAgainIsTheSame(t *testing.T) {
 	path, keys := filepath.Join(t.TempDir(), "profile.db"), newKeys(t)
-	s := open(t, sqlstore.Config{Path: path, Keys: keys})
+	s := open(t, sqlstore.Config{SQL: sqldb.Config{Path: path}, Keys: keys})
 	made, _, err := s.Create(t.Context(), person(1), "request")
 	if err != nil {
 		t.Fatal(err)
@@ -65,7 +81,7 @@ func TestAStoreOpenedAgainIsTheSame(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	s = open(t, sqlstore.Config{Path: path, Keys: keys})
+	s = open(t, sqlstore.Config{SQL: sqldb.Config{Path: path}, Keys: keys})
 	if head, err := s.Head(t.Context()); err != nil || head.Store != before.Store || head.Incarnation != before.Incarnation || head.Revision != 3 {
 		t.Errorf("the head was %+v and is %+v (%v)", before, head, err)
 	}
@@ -114,8 +130,8 @@ func TestMarksAreGivenUpAndOldPositionsRefused(t *testing.T) {
 
 func TestANewerStoreIsRefused(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "profile.db")
-	sqlstore.MakeNewer(t, open(t, sqlstore.Config{Path: path}))
-	_, err := sqlstore.Open(t.Context(), sqlstore.Config{Path: path, Keys: newKeys(t), Logger: testkit.Logger(t), Now: time.Now})
+	sqlstore.MakeNewer(t, open(t, sqlstore.Config{SQL: sqldb.Config{Path: path}}))
+	_, err := sqlstore.Open(t.Context(), sqlstore.Config{SQL: sqldb.Config{Path: path}, Keys: newKeys(t), Logger: testkit.Logger(t), Now: time.Now})
 	if f := fault.As(err); f == nil || f.Kind != fault.Precondition || f.Reason != profile.ReasonSchemaNewer {
 		t.Errorf("opening a newer store: %v", err)
 	}

@@ -96,7 +96,7 @@ func (s *Store) write(ctx context.Context, tx *sql.Tx) (profile.Head, error) {
 	if err := s.advance(ctx, tx, before, head.Position); err != nil {
 		return head, fmt.Errorf("advance revision: %w", err)
 	}
-	b.moved = true
+	b.moved = head.Revision
 	return head, nil
 }
 
@@ -184,9 +184,9 @@ func (s *Store) advance(ctx context.Context, tx *sql.Tx, before int64, to profil
 
 // committed wakes the watchers.
 func (s *Store) committed([]*sqldb.Done[*write, struct{}]) {
-	moved := s.batch != nil && s.batch.moved
+	b := s.batch
 	s.batch = nil
-	if moved {
-		s.wake()
+	if b != nil && b.moved > 0 {
+		s.wake(b.moved)
 	}
 }

@@ -1,0 +1,41 @@
+package sqlstore
+
+import (
+	"fmt"
+	"strings"
+)
+
+// postgres hands lists over as arrays. uid columns are of type uuid, which its driver would write out in letters: reads ask for the bytes.
+type postgres struct{}
+
+func (postgres) sizes() []int { return nil }
+
+func (postgres) text(query string, lead, _ int) string {
+	any := func(of string) string { return fmt.Sprintf("= any($%d::%s[])", lead+1, of) }
+	return strings.NewReplacer("{uid}", "uuid_send(uid)", "{in uid}", any("uuid"), "{in hash}", any("bytea"), "{for update}", " for update").Replace(query)
+}
+
+var columnTypes = [...]string{uidColumn: "uuid", bytesColumn: "bytea", intColumn: "bigint"}
+
+// writes prepares what writes rows: one statement each, for as many as there are. A row that should be there and is not, or the other way
+// round, is the work of another process and has the group applied again.
+func (postgres) writes(p *preparer, st *statements) {
+	rows := func(query string, columns ...column) *bulk {
+		var lists, names []string
+		for i, c := range columns {
+			lists = append(lists, fmt.Sprintf("$%d::%s[]", i+1, columnTypes[c]))
+			names = append(names, fmt.Sprintf("c%d", i+1))
+		}
+		from := fmt.Sprintf("unnest(%s) as r(%s)", strings.Join(lists, ", "), strings.Join(names, ", "))
+		return &bulk{one: p.stmt(p.db.Write, strings.Replace(query, "{rows}", from, 1)), columns: columns}
+	}
+	const u, b, n = uidColumn, bytesColumn, intColumn
+	st.insertProfiles = rows("insert into profiles (uid, revision, create_time, update_time, body, contact, contact_key) select * from {rows}", u, n, n, n, b, b, n)
+	st.updateBodies = rows("update profiles p set revision = c2, update_time = c4, body = c5 from {rows} where p.uid = c1", u, n, n, n, b)
+	st.updateContacts = rows("update profiles p set revision = c2, update_time = c4, body = c5, contact = c6, contact_key = c7 from {rows} where p.uid = c1", u, n, n, n, b, b, n)
+	st.rekeyContacts = rows("update profiles p set contact = c3, contact_key = c4 from {rows} where p.uid = c1 and p.revision = c2", u, n, b, n)
+	st.deleteProfiles = rows("delete from profiles p using {rows} where p.uid = c1", u)
+	st.insertTombstones = rows("insert into tombstones (uid, revision) select * from {rows}", u, n)
+	st.insertHashes = rows("insert into identifiers (key_id, hash, uid, kind) select * from {rows} on conflict (key_id, hash, uid) do nothing", n, b, u, n)
+	st.deleteHashes = rows("delete from identifiers i using {rows} where i.key_id = c1 and i.hash = c2 and i.uid = c3", n, b, u)
+}
