@@ -48,6 +48,29 @@ type Row struct {
 	Profile *Profile
 	// Etag, if given, must be that of the profile found.
 	Etag string
+	// Source is the system that the row comes from; "": not stated.
+	Source string
+}
+
+// WriteOption says something of a write that most do not say.
+type WriteOption func(*WriteOptions)
+
+// WriteOptions are what options of a write say.
+type WriteOptions struct {
+	// Source is the system that the data come from; "": not stated.
+	Source string
+}
+
+// From names the system that the data of a write come from. What the write changes is remembered as coming from there.
+func From(source string) WriteOption { return func(o *WriteOptions) { o.Source = source } }
+
+// OptionsOf returns what options say together.
+func OptionsOf(options []WriteOption) WriteOptions {
+	var o WriteOptions
+	for _, say := range options {
+		say(&o)
+	}
+	return o
 }
 
 // Progress is how far an import has come, over all its streams.
@@ -130,13 +153,13 @@ type Change struct {
 //
 // Writes. Each successful write is durable, wholly or not at all, when its method returns; concurrent writes share a commit and
 // fail alone. What is changed gets a revision of its own: dense, in the order of commits, within a commit by uid. A write that
-// changes nothing gets none. The position that a write returns includes it. Profiles handed in are canonical, and belong to
+// changes nothing gets none. Of each part of a profile the store remembers when it was last changed, and from which source. The position that a write returns includes it. Profiles handed in are canonical, and belong to
 // the store from then on; profiles handed out belong to the caller.
 type Store interface {
 	// Create stores a new profile. A UID of zero gets one. A uid that is taken, or was that of a deleted profile, is Exists
 	// (PROFILE_EXISTS), an external id that another profile holds is Exists (EXTERNAL_ID_TAKEN). A requestID that is not empty
 	// and was given within the last hour returns what that call returned, and changes nothing.
-	Create(ctx context.Context, p *Profile, requestID string) (*Profile, Position, error)
+	Create(ctx context.Context, p *Profile, requestID string, options ...WriteOption) (*Profile, Position, error)
 	// Get returns one profile, or NotFound (PROFILE_NOT_FOUND).
 	Get(ctx context.Context, uid audience.UID) (*Profile, error)
 	// BatchGet returns the profiles in the order of uids, as of one moment; nil where there is none.
@@ -149,7 +172,7 @@ type Store interface {
 	// Update calls change with the profile as it is and stores what change made of it, which must be canonical and have the
 	// same UID. change may be called late, and again where another process was quicker; it must be quick; its error fails the update unchanged. An etag that is not
 	// empty and not the current one is Conflict (ETAG_MISMATCH). NotFound, Exists as in Get and Create.
-	Update(ctx context.Context, uid audience.UID, etag string, change func(*Profile) error) (*Profile, Position, error)
+	Update(ctx context.Context, uid audience.UID, etag string, change func(*Profile) error, options ...WriteOption) (*Profile, Position, error)
 	// Delete deletes a profile and frees its external ids; its uid is not given again. Errors as in Update.
 	Delete(ctx context.Context, uid audience.UID, etag string) (Position, error)
 	// Upsert creates or replaces profiles in one commit, all or none, one after the other: a later row sees what an earlier one

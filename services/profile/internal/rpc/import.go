@@ -99,7 +99,7 @@ func (s *Service) ImportProfiles(stream grpc.BidiStreamingServer[profilev1.Impor
 		return err
 	}
 	received := make(chan batch)
-	reader := &importReader{s: s, stream: stream, through: progress.Through, next: progress.Through}
+	reader := &importReader{s: s, stream: stream, source: first.GetStart().GetSource(), through: progress.Through, next: progress.Through}
 	// It ends with its next batch or, where it waits for the caller, when the handler has returned.
 	s.streams.Go(func() { reader.run(ctx, received) })
 	return s.importUnits(ctx, id, progress, received, stream)

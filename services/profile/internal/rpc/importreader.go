@@ -20,8 +20,9 @@ type importReader struct {
 	stream interface {
 		Recv() (*profilev1.ImportProfilesRequest, error)
 	}
-	through int64 // committed when the stream began
-	next    int64 // number of the first row not yet received
+	source  string // that the rows come from
+	through int64  // committed when the stream began
+	next    int64  // number of the first row not yet received
 }
 
 // run hands over batches until one has an error or ctx ends.
@@ -49,13 +50,8 @@ func (r *importReader) read(ctx context.Context) batch {
 		return batch{err: protocolFault("chunk", "after the start message an import has chunks only")}
 	}
 	// The rules of the contract on the chunk itself; its rows are left to us.
-	if err := r.s.validator.Validate(req); err != nil {
-		var invalid *protovalidate.ValidationError
-		if !errors.As(err, &invalid) || len(invalid.Violations) == 0 {
-			return batch{err: fmt.Errorf("validate chunk: %w", err)}
-		}
-		one := invalid.Violations[0].Proto
-		return batch{err: fault.InvalidField(profile.ReasonValidationFailed, protovalidate.FieldPathString(one.GetField()), one.GetMessage())}
+	if err := r.s.validate(req); err != nil {
+		return batch{err: err}
 	}
 	if chunk.GetOffset() > r.next {
 		return batch{err: fault.New(fault.OutOfRange, profile.ReasonImportGap,
@@ -83,7 +79,7 @@ func (r *importReader) read(ctx context.Context) batch {
 			b.rejections[i] = rejection(err)
 			continue
 		}
-		b.rows[i] = profile.Row{Profile: p, Etag: m.GetEtag()}
+		b.rows[i] = profile.Row{Profile: p, Etag: m.GetEtag(), Source: r.source}
 	}
 	return b
 }
@@ -93,15 +89,24 @@ func (s *Service) row(m *profilev1.Profile, schema profile.Schema) (*profile.Pro
 	if m == nil { // an element that was not set
 		return nil, fault.New(fault.Invalid, profile.ReasonValidationFailed, "the row is empty")
 	}
-	if err := s.validator.Validate(m); err != nil {
-		var invalid *protovalidate.ValidationError
-		if !errors.As(err, &invalid) || len(invalid.Violations) == 0 {
-			return nil, fmt.Errorf("validate row: %w", err)
-		}
-		one := invalid.Violations[0].Proto
-		return nil, fault.InvalidField(profile.ReasonValidationFailed, protovalidate.FieldPathString(one.GetField()), one.GetMessage())
+	if err := s.validate(m); err != nil {
+		return nil, err
 	}
 	return s.canonical(m, schema)
+}
+
+// validate checks a message of an import by the contract's rules, and tells the first that is broken.
+func (s *Service) validate(m proto.Message) error {
+	err := s.validator.Validate(m)
+	if err == nil {
+		return nil
+	}
+	var invalid *protovalidate.ValidationError
+	if !errors.As(err, &invalid) || len(invalid.Violations) == 0 {
+		return fmt.Errorf("validate import: %w", err)
+	}
+	one := invalid.Violations[0].Proto
+	return fault.InvalidField(profile.ReasonValidationFailed, protovalidate.FieldPathString(one.GetField()), one.GetMessage())
 }
 
 // rejection tells why a row was refused: by its first wrong field, where it has several.

@@ -30,9 +30,9 @@ func (postgres) writes(p *preparer, st *statements) {
 		return &bulk{one: p.stmt(p.db.Write, strings.Replace(query, "{rows}", from, 1)), columns: columns}
 	}
 	const u, b, n = uidColumn, bytesColumn, intColumn
-	st.insertProfiles = rows("insert into profiles (uid, revision, create_time, update_time, body, contact, contact_key) select * from {rows}", u, n, n, n, b, b, n)
-	st.updateBodies = rows("update profiles p set revision = c2, update_time = c4, body = c5 from {rows} where p.uid = c1", u, n, n, n, b)
-	st.updateContacts = rows("update profiles p set revision = c2, update_time = c4, body = c5, contact = c6, contact_key = c7 from {rows} where p.uid = c1", u, n, n, n, b, b, n)
+	st.insertProfiles = rows("insert into profiles (uid, revision, create_time, update_time, body, provenance, contact, contact_key) select * from {rows}", u, n, n, n, b, b, b, n)
+	st.updateBodies = rows("update profiles p set revision = c2, update_time = c4, body = c5, provenance = c6 from {rows} where p.uid = c1", u, n, n, n, b, b)
+	st.updateContacts = rows("update profiles p set revision = c2, update_time = c4, body = c5, provenance = c6, contact = c7, contact_key = c8 from {rows} where p.uid = c1", u, n, n, n, b, b, b, n)
 	st.rekeyContacts = rows("update profiles p set contact = c3, contact_key = c4 from {rows} where p.uid = c1 and p.revision = c2", u, n, b, n)
 	st.deleteProfiles = rows("delete from profiles p using {rows} where p.uid = c1", u)
 	st.insertTombstones = rows("insert into tombstones (uid, revision) select * from {rows}", u, n)

@@ -10,9 +10,10 @@ import (
 )
 
 // Create stores a new profile.
-func (s *Store) Create(ctx context.Context, p *profile.Profile, requestID string) (*profile.Profile, profile.Position, error) {
+func (s *Store) Create(ctx context.Context, p *profile.Profile, requestID string, options ...profile.WriteOption) (*profile.Profile, profile.Position, error) {
 	var made *op
 	var first *profile.Profile
+	source := profile.OptionsOf(options).Source
 	pos, err := s.submit(ctx, "create profile", 1, func(ctx context.Context, d *draft) (err error) {
 		made, first = nil, nil
 		if requestID != "" {
@@ -20,7 +21,7 @@ func (s *Store) Create(ctx context.Context, p *profile.Profile, requestID string
 				return err
 			}
 		}
-		made, err = d.create(ctx, p)
+		made, err = d.create(ctx, p, source)
 		if err == nil && requestID != "" {
 			made.requestID = requestID
 			d.requests[requestID] = made
@@ -38,7 +39,7 @@ func (s *Store) Create(ctx context.Context, p *profile.Profile, requestID string
 	return first, pos, nil
 }
 
-func (d *draft) create(ctx context.Context, p *profile.Profile) (*op, error) {
+func (d *draft) create(ctx context.Context, p *profile.Profile, source string) (*op, error) {
 	ids := p.ExternalIDs()
 	if err := d.b.loadHolders(ctx, ids); err != nil {
 		return nil, err
@@ -60,13 +61,14 @@ func (d *draft) create(ctx context.Context, p *profile.Profile) (*op, error) {
 	if err := d.claim(old.uid, ids); err != nil {
 		return nil, err
 	}
-	return d.put(old, record.Body(nil, p), record.Contact(nil, p), ids)
+	return d.put(old, p, record.Body(nil, p), record.Contact(nil, p), ids, source)
 }
 
 // Update changes a profile.
-func (s *Store) Update(ctx context.Context, uid audience.UID, etag string, change func(*profile.Profile) error) (*profile.Profile, profile.Position, error) {
+func (s *Store) Update(ctx context.Context, uid audience.UID, etag string, change func(*profile.Profile) error, options ...profile.WriteOption) (*profile.Profile, profile.Position, error) {
 	var made *op
 	var same *profile.Profile
+	source := profile.OptionsOf(options).Source
 	pos, err := s.submit(ctx, "update profile", 1, func(ctx context.Context, d *draft) error {
 		made, same = nil, nil
 		old, err := d.found(ctx, uid, etag)
@@ -97,7 +99,7 @@ func (s *Store) Update(ctx context.Context, uid audience.UID, etag string, chang
 			made, same = old.op, p
 			return nil
 		}
-		made, err = d.put(old, body, contact, ids)
+		made, err = d.put(old, p, body, contact, ids, source)
 		return err
 	})
 	if err != nil {

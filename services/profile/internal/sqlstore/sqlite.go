@@ -35,10 +35,10 @@ func (sqlite) writes(p *preparer, st *statements) {
 		}
 		return b
 	}
-	all := " on conflict (uid) do update set revision = excluded.revision, update_time = excluded.update_time, body = excluded.body"
-	st.insertProfiles = insert("profiles (uid, revision, create_time, update_time, body, contact, contact_key)", 7, "")
-	st.updateBodies = insert("profiles (uid, revision, create_time, update_time, body)", 5, all)
-	st.updateContacts = insert("profiles (uid, revision, create_time, update_time, body, contact, contact_key)", 7,
+	all := " on conflict (uid) do update set revision = excluded.revision, update_time = excluded.update_time, body = excluded.body, provenance = excluded.provenance"
+	st.insertProfiles = insert("profiles (uid, revision, create_time, update_time, body, provenance, contact, contact_key)", 8, "")
+	st.updateBodies = insert("profiles (uid, revision, create_time, update_time, body, provenance)", 6, all)
+	st.updateContacts = insert("profiles (uid, revision, create_time, update_time, body, provenance, contact, contact_key)", 8,
 		all+", contact = excluded.contact, contact_key = excluded.contact_key")
 	st.insertTombstones = insert("tombstones (uid, revision)", 2, "")
 	st.insertHashes = insert("identifiers (key_id, hash, uid, kind)", 4, " on conflict (key_id, hash, uid) do nothing")

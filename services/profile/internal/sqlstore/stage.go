@@ -3,13 +3,16 @@ package sqlstore
 import (
 	"context"
 	"database/sql"
+	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/narrowcast/narrowcast/pkg/audience"
 	"github.com/narrowcast/narrowcast/pkg/keyring"
 	"github.com/narrowcast/narrowcast/services/profile"
 	"github.com/narrowcast/narrowcast/services/profile/internal/record"
+	"github.com/narrowcast/narrowcast/services/profile/merging"
 )
 
 // entry is one state of one profile. Entries are not changed once they are staged; a change stages a new one.
@@ -23,6 +26,7 @@ type entry struct {
 	contact          []byte // in clear; of a state of the database only once it was opened
 	sealed           []byte // of a state of the database
 	key              int64  // with which sealed is sealed
+	provenance       []byte // of the body and the contact; see package merging
 	stored           int64  // revision, where the state is that of the database
 	op               *op    // the change that made the state, where it is not
 }
@@ -170,7 +174,7 @@ func (b *batch) load(ctx context.Context, uids []audience.UID) error {
 func (b *batch) loadEntry(rows *sql.Rows) error {
 	var uid sql.RawBytes
 	e := &entry{exists: true}
-	if err := rows.Scan(&uid, &e.stored, &e.created, &e.updated, &e.body, &e.sealed, &e.key); err != nil {
+	if err := rows.Scan(&uid, &e.stored, &e.created, &e.updated, &e.body, &e.sealed, &e.key, &e.provenance); err != nil {
 		return err
 	}
 	copy(e.uid[:], uid)
@@ -212,12 +216,16 @@ func (d *draft) make() (*entry, error) {
 	return &entry{uid: made[0], made: true}, nil
 }
 
-// put stages a new state of a profile, made of its two records, whose external ids are claimed.
-func (d *draft) put(old *entry, body, contact []byte, ids []profile.ExternalID) (*op, error) {
+// put stages a new state of a profile, p, made of its two records, whose external ids are claimed. source is where it comes from.
+func (d *draft) put(old *entry, p *profile.Profile, body, contact []byte, ids []profile.ExternalID, source string) (*op, error) {
+	provenance, err := d.track(old, p, source)
+	if err != nil {
+		return nil, err
+	}
 	if err := d.release(old); err != nil {
 		return nil, err
 	}
-	e := &entry{uid: old.uid, exists: true, made: old.made, created: old.created, updated: d.b.now, body: body, contact: contact}
+	e := &entry{uid: old.uid, exists: true, made: old.made, created: old.created, updated: d.b.now, body: body, contact: contact, provenance: provenance}
 	if !old.exists {
 		e.created = d.b.now
 	}
@@ -225,6 +233,31 @@ func (d *draft) put(old *entry, body, contact []byte, ids []profile.ExternalID) 
 		d.holders[id] = old.uid
 	}
 	return d.change(e), nil
+}
+
+// track returns the provenance of what a write makes of a profile.
+func (d *draft) track(old *entry, p *profile.Profile, source string) ([]byte, error) {
+	var before merging.Side
+	if old.exists {
+		var err error
+		if before, err = old.side(d.b); err != nil {
+			return nil, err
+		}
+	}
+	return merging.Track(before.Profile, p, before.Provenance, time.UnixMicro(d.b.now), source).Encode(nil, p), nil
+}
+
+// side is the state as a profile with its provenance.
+func (e *entry) side(b *batch) (merging.Side, error) {
+	p, err := e.profile(b)
+	if err != nil {
+		return merging.Side{}, err
+	}
+	provenance, err := merging.Decode(e.provenance, p)
+	if err != nil {
+		return merging.Side{}, fmt.Errorf("decode %s: %w", nameOf(e.uid), err)
+	}
+	return merging.Side{Profile: p, Provenance: provenance}, nil
 }
 
 // remove stages the deletion of a profile.

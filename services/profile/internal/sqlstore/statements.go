@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/narrowcast/narrowcast/pkg/audience"
 	"github.com/narrowcast/narrowcast/pkg/sqldb"
@@ -49,7 +50,7 @@ func (st *statements) prepare(ctx context.Context, db *sqldb.DB) error {
 	st.mark = p.one(db.Read, "select mark from marks where revision >= $1 order by revision limit 1")
 	st.oldestMark = p.one(db.Read, "select min(revision) from marks")
 
-	st.profiles = p.keyed(db.Write, profiles+"{in uid}", 0)
+	st.profiles = p.keyed(db.Write, strings.Replace(profiles, " from", ", provenance from", 1)+"{in uid}", 0)
 	st.revisions = p.keyed(db.Write, "select {uid}, revision from profiles where uid {in uid}", 0)
 	st.tombstones = p.keyed(db.Write, "select {uid} from tombstones where uid {in uid}", 0)
 	st.holders = p.keyed(db.Write, "select hash, {uid} from identifiers where key_id = $1 and kind = 1 and hash {in hash}", 1)

@@ -72,7 +72,7 @@ func (d *draft) upsert(r profile.Row) (profile.Upserted, error) {
 	case same:
 		return profile.Upserted{UID: uid, Outcome: profile.Unchanged}, nil
 	}
-	if _, err := d.put(old, body, contact, ids); err != nil {
+	if _, err := d.put(old, p, body, contact, ids, r.Source); err != nil {
 		return profile.Upserted{}, err
 	}
 	if old.exists {

@@ -36,7 +36,7 @@ func (b *batch) writeProfiles(ctx context.Context) error {
 	// The seal stays as it is: another key may have come to it meanwhile.
 	return b.exactly(ctx, st.updateBodies, len(bodies), func(i int, to []any) []any {
 		e := bodies[i].entry
-		return append(to, e.uid[:], bodies[i].revision, e.created, e.updated, e.body)
+		return append(to, e.uid[:], bodies[i].revision, e.created, e.updated, e.body, e.provenance)
 	})
 }
 
@@ -50,7 +50,7 @@ func (b *batch) writeWhole(ctx context.Context, stmt *bulk, ops []*op) error {
 	}
 	return b.exactly(ctx, stmt, len(ops), func(i int, to []any) []any {
 		e := ops[i].entry
-		return append(to, e.uid[:], ops[i].revision, e.created, e.updated, e.body, sealed[i], keys[i])
+		return append(to, e.uid[:], ops[i].revision, e.created, e.updated, e.body, e.provenance, sealed[i], keys[i])
 	})
 }
 
