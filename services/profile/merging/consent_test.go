@@ -155,6 +155,83 @@ func TestWhichOfTwoDecisionsIsKept(t *testing.T) {
 	}
 }
 
+// TestARefusalSinceTheMergeReachesBoth merges two sets of decisions, changes what came of it, and takes the merge back.
+func TestARefusalSinceTheMergeReachesBoth(t *testing.T) {
+	s, err := audience.NewSchema("EUR", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := rand.New(rand.NewPCG(11, 11))
+	all := sets()
+	refusals, restored := 0, 0
+	for range 5000 {
+		a := merging.Side{Profile: &profile.Profile{Consents: pick(r, all...), UpdateTime: at(1)}}
+		b := merging.Side{Profile: &profile.Profile{Consents: pick(r, all...), UpdateTime: at(2)}}
+		made := merging.Merge(a, b, profile.MergeMostRecent, nil)
+		made.Profile.UpdateTime = at(3)
+		// Some channels have another decision since.
+		next := made.Profile.Clone()
+		since := make(map[string]string)
+		other := pick(r, all...)
+		for _, channel := range []string{"", "email", "sms"} {
+			if r.IntN(2) == 0 {
+				continue
+			}
+			next.Consents = slices.DeleteFunc(next.Consents, func(c profile.Consent) bool { return c.Channel == channel })
+			for _, c := range other {
+				if c.Channel == channel {
+					c.Decided = at(4)
+					next.Consents = append(next.Consents, c)
+					since[channel] = c.Status
+				}
+			}
+		}
+		slices.SortFunc(next.Consents, profile.CompareConsents)
+		now := wrote(made, next, 4, "")
+		survivor, back := merging.Undo(merging.Record{Survivor: a, Merged: b, Result: made}, now)
+		for _, channel := range []string{"", "email", "sms", "post"} {
+			decided := channel // where what holds for the channel now was decided
+			if !slices.ContainsFunc(next.Consents, func(c profile.Consent) bool { return c.Channel == channel }) {
+				decided = ""
+			}
+			refused := since[decided] == "denied" || since[decided] == "withdrawn"
+			general := since[""] == "denied" || since[""] == "withdrawn"
+			for _, of := range []merging.Side{survivor, back} {
+				if refused && !refuses(of.Profile.Consents, "marketing", channel) {
+					t.Fatalf("%v and %v, now %v, became %v and %v: %q was refused since", a.Profile.Consents, b.Profile.Consents, next.Consents,
+						survivor.Profile.Consents, back.Profile.Consents, channel)
+				}
+				for _, day := range []int64{5, 15, 25} {
+					can, could := permits(s, of.Profile.Consents, "marketing", channel, day), permits(s, next.Consents, "marketing", channel, day)
+					if general && can == audience.True && could != audience.True {
+						t.Fatalf("%v and %v, now %v, became %v and %v: one of them permits %q on day %d, against a general refusal since",
+							a.Profile.Consents, b.Profile.Consents, next.Consents, survivor.Profile.Consents, back.Profile.Consents, channel, day)
+					}
+				}
+			}
+			if refused {
+				refusals++
+			}
+			// Nothing is granted to the merged profile that it had not granted itself.
+			for _, day := range []int64{5, 15, 25} {
+				is, was := permits(s, back.Profile.Consents, "marketing", channel, day), permits(s, b.Profile.Consents, "marketing", channel, day)
+				if is == audience.True && was != audience.True {
+					t.Fatalf("%v became %v", b.Profile.Consents, back.Profile.Consents)
+				}
+				if is == audience.True {
+					restored++
+				}
+			}
+			if len(since) == 0 && slices.Equal(next.Consents, made.Profile.Consents) && !slices.EqualFunc(back.Profile.Consents, b.Profile.Consents, func(x, y profile.Consent) bool { return x.Channel == y.Channel && x.Status == y.Status }) {
+				t.Fatalf("%v became %v, and nothing was refused since", b.Profile.Consents, back.Profile.Consents)
+			}
+		}
+	}
+	if refusals < 500 || restored < 500 {
+		t.Errorf("%d refusals since and %d grants that came back: too few to say anything", refusals, restored)
+	}
+}
+
 // TestMergingConsentsDoesNotDependOnTheOrder merges three profiles in all orders, which must permit the same.
 func TestMergingConsentsDoesNotDependOnTheOrder(t *testing.T) {
 	s, err := audience.NewSchema("EUR", nil)

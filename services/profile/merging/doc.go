@@ -14,8 +14,8 @@
 //     the purpose says: a refusal before a grant, of two grants the one that ends first. What either refused is therefore
 //     refused, and what neither granted is not granted.
 //
-// [Undo] gives back the survivor as it was before, except for what was changed since. Merge and Undo without a change between
-// them give the same two profiles.
+// [Undo] gives back the survivor as it was before, except for what was changed since, and the merged profile, except for what was
+// refused since. Merge and Undo without a change between them give the same two profiles.
 //
 // What is computed from a person's behaviour, and UID, revision and times, are the survivor's: the store recomputes and stamps
 // them. Nothing here does I/O or reads a clock. The store of the profile service calls it.

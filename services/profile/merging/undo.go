@@ -9,16 +9,17 @@ import (
 // Record is what is kept of a merge in order to take it back: both sides as they were before, and what Merge made of them.
 type Record struct{ Survivor, Merged, Result Side }
 
-// Undo returns what the survivor becomes when the merge is taken back; the merged profile becomes Record.Merged again. now is the
-// survivor as it is.
+// Undo returns what the survivor and the merged profile become when the merge is taken back. now is the survivor as it is.
 //
-// A field, an element of a list, a custom attribute, a consent or an identifier that still is what the merge made of it becomes what
+// The merged profile becomes what it was, Record.Merged, but for refusals: whoever has denied or withdrawn a consent since may be either
+// of the two people, so both have refused it. Grants given since stay with the survivor alone. Of the survivor, a field, an element of a list, a custom attribute, a consent or an identifier that still is what the merge made of it becomes what
 // it was before. What was changed since stays as it is: a value that was set anew, even to the same, what was added, what was
 // removed. The parts of an employer or home that the merge had replaced go back together, or stay together where one of them
-// was changed. While a refusal in general that is newer than the merge stands, no consent of its purpose goes back to a grant.
+// was changed. While a refusal in general that is newer than the merge stands, neither gets back a grant of its purpose that the
+// survivor does not have now.
 //
 // Taking back a merge twice, or one that is not that of now, changes what happens to be equal: the caller keeps these apart.
-func Undo(r Record, now Side) Side {
+func Undo(r Record, now Side) (survivor, merged Side) {
 	u := undoer{before: r.Survivor, made: r.Result, now: now, builder: builder{result: now.Profile.Clone(), origins: make(map[Part]Origin)}}
 	for i := range fields {
 		switch f := &fields[i]; {
@@ -33,7 +34,7 @@ func Undo(r Record, now Side) Side {
 	u.consents()
 	u.identifiers()
 	u.custom()
-	return u.side()
+	return u.side(), u.restore(r.Merged)
 }
 
 type undoer struct {
@@ -108,6 +109,43 @@ func (u *undoer) sameConsent(part Part) bool {
 func (u *undoer) refusedSince(purpose string) bool {
 	c, ok := findConsent(u.now.Profile, purpose, "")
 	return ok && c.Status != granted && !u.untouched(consentPart(c))
+}
+
+// restore returns the merged profile as it was, with what was refused since.
+func (u *undoer) restore(was Side) Side {
+	b := builder{result: was.Profile.Clone(), origins: make(map[Part]Origin)}
+	for _, part := range Parts(was.Profile) {
+		b.origins[part] = was.of(part)
+	}
+	refuse := func(d decision) {
+		at := slices.IndexFunc(b.result.Consents, func(c profile.Consent) bool {
+			return c.Purpose == d.consent.Purpose && c.Channel == d.consent.Channel
+		})
+		d.consent.Expires = copyOptional(d.consent.Expires)
+		if at < 0 {
+			b.result.Consents = append(b.result.Consents, d.consent)
+		} else if until(d.consent) < until(b.result.Consents[at]) {
+			b.result.Consents[at] = d.consent
+		} else {
+			return
+		}
+		b.origins[consentPart(d.consent)] = d.origin
+	}
+	for _, c := range u.now.Profile.Consents {
+		if part := consentPart(c); c.Status != granted && !u.untouched(part) {
+			refuse(decision{consent: c, origin: u.now.of(part)})
+		}
+	}
+	for _, c := range was.Profile.Consents {
+		if c.Status != granted || !u.refusedSince(c.Purpose) {
+			continue
+		}
+		if d, ok := u.now.decide(c.Purpose, c.Channel); ok {
+			refuse(d)
+		}
+	}
+	slices.SortFunc(b.result.Consents, profile.CompareConsents)
+	return b.side()
 }
 
 func (u *undoer) identifiers() {

@@ -26,7 +26,10 @@ func TestAMergeTakenBackLeavesNothing(t *testing.T) {
 	r := rand.New(rand.NewPCG(6, 6))
 	for range 1500 {
 		m := merged(r)
-		got := merging.Undo(m, merging.Side{Profile: m.Result.Profile.Clone(), Provenance: m.Result.Provenance})
+		got, back := merging.Undo(m, merging.Side{Profile: m.Result.Profile.Clone(), Provenance: m.Result.Provenance})
+		if !reflect.DeepEqual(back.Profile, m.Merged.Profile) || !maps.Equal(origins(back), origins(m.Merged)) {
+			t.Fatalf("the merged profile came back as %v, want %v", facts(back.Profile), facts(m.Merged.Profile))
+		}
 		if !maps.Equal(origins(got), origins(m.Survivor)) {
 			t.Fatalf("the origins are %v, want %v", origins(got), origins(m.Survivor))
 		}
@@ -111,7 +114,7 @@ func TestWhatWasChangedSinceStays(t *testing.T) {
 			now = write(r, now, 11+hour, pick(r, sources...), 1+r.IntN(8))
 		}
 		before := now.Profile.Clone()
-		got := merging.Undo(m, now)
+		got, back := merging.Undo(m, now)
 		if !reflect.DeepEqual(now.Profile, before) {
 			t.Fatal("the survivor was changed")
 		}
@@ -119,6 +122,10 @@ func TestWhatWasChangedSinceStays(t *testing.T) {
 		if err := canonical.Canonicalize(schema, rules); err != nil || !reflect.DeepEqual(canonical, got.Profile) {
 			t.Fatalf("%+v is not canonical: %v", got.Profile, err)
 		}
+		if err := back.Profile.Clone().Canonicalize(schema, rules); err != nil {
+			t.Fatalf("%+v is not canonical: %v", back.Profile, err)
+		}
+		restoredAlike(t, m, now, back)
 		want := naiveUndo(m, now)
 		if have := facts(got.Profile); !maps.Equal(have, want) {
 			for part := range want {
@@ -133,6 +140,25 @@ func TestWhatWasChangedSinceStays(t *testing.T) {
 			if origin != is[part] && (origin != was[part] || made[part] != is[part]) {
 				t.Fatalf("%+v has the origin %v, which is neither that of now %v nor that of before %v", part, origin, is[part], was[part])
 			}
+		}
+	}
+}
+
+// restoredAlike holds the merged profile against what it was: consents aside, it is the same.
+func restoredAlike(t *testing.T, m merging.Record, now, back merging.Side) {
+	t.Helper()
+	was, is := facts(m.Merged.Profile), facts(back.Profile)
+	for part, value := range was {
+		if part.Path != "consents" && is[part] != value {
+			t.Fatalf("%+v of the merged profile came back as %q, was %q", part, is[part], value)
+		}
+		if part.Path != "consents" && back.Provenance.Of(back.Profile, part) != m.Merged.Provenance.Of(m.Merged.Profile, part) {
+			t.Fatalf("the origin of %+v is another one", part)
+		}
+	}
+	for part := range is {
+		if part.Path != "consents" && was[part] == "" {
+			t.Fatalf("the merged profile came back with %+v, which it had not", part)
 		}
 	}
 }
@@ -159,7 +185,11 @@ func TestAChangeSinceTheMerge(t *testing.T) {
 	next.Identifiers = []profile.Identifier{crm("1"), crm("2"), crm("3")}
 	next.Consents[0] = profile.Consent{Purpose: "marketing", Status: "withdrawn", Decided: at(4)}
 	now := wrote(made, next, 4, "web")
-	got := merging.Undo(merging.Record{Survivor: a, Merged: b, Result: made}, now).Profile
+	undone, back := merging.Undo(merging.Record{Survivor: a, Merged: b, Result: made}, now)
+	got := undone.Profile
+	if wantBack := []profile.Consent{{Purpose: "marketing", Status: "denied"}}; !reflect.DeepEqual(back.Profile.Consents, wantBack) {
+		t.Errorf("the merged profile has %v, want what it had: it refused already", back.Profile.Consents)
+	}
 	want := &profile.Profile{
 		Gender: "male", JobLevel: "director", Interests: []string{"a", "c"}, Employer: profile.Employer{Name: "Forge", Size: "11-50"},
 		Identifiers: []profile.Identifier{crm("1"), crm("3")},
@@ -178,7 +208,7 @@ func TestAValueSetAnewStays(t *testing.T) {
 	made := merging.Merge(a, b, profile.MergeMostRecent, nil)
 	now := wrote(made, &profile.Profile{}, 3, "")
 	now = wrote(now, &profile.Profile{Gender: "female"}, 4, "")
-	if got := merging.Undo(merging.Record{Survivor: a, Merged: b, Result: made}, now); got.Profile.Gender != "female" {
+	if got, _ := merging.Undo(merging.Record{Survivor: a, Merged: b, Result: made}, now); got.Profile.Gender != "female" {
 		t.Errorf("the gender became %q, want the one that was set since", got.Profile.Gender)
 	}
 }
