@@ -12,7 +12,7 @@ func (postgres) sizes() []int { return nil }
 
 func (postgres) text(query string, lead, _ int) string {
 	any := func(of string) string { return fmt.Sprintf("= any($%d::%s[])", lead+1, of) }
-	return strings.NewReplacer("{uid}", "uuid_send(uid)", "{in uid}", any("uuid"), "{in hash}", any("bytea"), "{for update}", " for update").Replace(query)
+	return strings.NewReplacer("{uid}", "uuid_send(uid)", "{survivor}", "uuid_send(survivor)", "{target}", "uuid_send(target)", "{in uid}", any("uuid"), "{in hash}", any("bytea"), "{for update}", " for update").Replace(query)
 }
 
 var columnTypes = [...]string{uidColumn: "uuid", bytesColumn: "bytea", intColumn: "bigint"}
@@ -35,7 +35,7 @@ func (postgres) writes(p *preparer, st *statements) {
 	st.updateContacts = rows("update profiles p set revision = c2, update_time = c4, body = c5, provenance = c6, contact = c7, contact_key = c8 from {rows} where p.uid = c1", u, n, n, n, b, b, b, n)
 	st.rekeyContacts = rows("update profiles p set contact = c3, contact_key = c4 from {rows} where p.uid = c1 and p.revision = c2", u, n, b, n)
 	st.deleteProfiles = rows("delete from profiles p using {rows} where p.uid = c1", u)
-	st.insertTombstones = rows("insert into tombstones (uid, revision) select * from {rows}", u, n)
+	st.insertTombstones = rows("insert into tombstones (uid, revision) select * from {rows} on conflict (uid) do update set revision = excluded.revision", u, n)
 	st.insertHashes = rows("insert into identifiers (key_id, hash, uid, kind) select * from {rows} on conflict (key_id, hash, uid) do nothing", n, b, u, n)
 	st.deleteHashes = rows("delete from identifiers i using {rows} where i.key_id = c1 and i.hash = c2 and i.uid = c3", n, b, u)
 }

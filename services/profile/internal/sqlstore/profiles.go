@@ -82,12 +82,12 @@ func (s *Store) Update(ctx context.Context, uid audience.UID, etag string, chang
 		if err := change(p); err != nil {
 			return err
 		}
-		p.UID = uid
+		p.UID = old.uid
 		ids := p.ExternalIDs()
 		if err := d.b.loadHolders(ctx, ids); err != nil {
 			return err
 		}
-		if err := d.claim(uid, ids); err != nil {
+		if err := d.claim(old.uid, ids); err != nil {
 			return err
 		}
 		body, contact := record.Body(make([]byte, 0, len(old.body)+64), p), record.Contact(nil, p)
@@ -120,6 +120,9 @@ func (s *Store) Delete(ctx context.Context, uid audience.UID, etag string) (prof
 	return s.submit(ctx, "delete profile", 1, func(ctx context.Context, d *draft) error {
 		old, err := d.found(ctx, uid, etag)
 		if err != nil {
+			return err
+		}
+		if err := d.forget(ctx, old.uid); err != nil {
 			return err
 		}
 		_, err = d.remove(old)

@@ -88,6 +88,8 @@ type stage struct {
 	attributes map[string]*profile.Attribute
 	requests   map[string]*op
 	imports    map[string]importing
+	redirects  map[audience.UID]redirect
+	merges     map[audience.UID]merge
 	rekeyed    rekeyed
 	ops        []*op
 }
@@ -96,6 +98,7 @@ func newStage() stage {
 	return stage{
 		entries: make(map[audience.UID]*entry), holders: make(map[profile.ExternalID]audience.UID),
 		attributes: make(map[string]*profile.Attribute), requests: make(map[string]*op), imports: make(map[string]importing),
+		redirects: make(map[audience.UID]redirect), merges: make(map[audience.UID]merge),
 	}
 }
 
@@ -106,6 +109,8 @@ func (s *stage) merge(later *stage) {
 	maps.Copy(s.attributes, later.attributes)
 	maps.Copy(s.requests, later.requests)
 	maps.Copy(s.imports, later.imports)
+	maps.Copy(s.redirects, later.redirects)
+	maps.Copy(s.merges, later.merges)
 	s.rekeyed.merge(later.rekeyed)
 	s.ops = append(s.ops, later.ops...)
 }
@@ -122,6 +127,9 @@ type batch struct {
 	// What the transaction held when the group read it.
 	dbEntries map[audience.UID]*entry
 	dbHolders map[profile.ExternalID]audience.UID
+	// dbRedirects are where dead profiles lead, and dbTargets the profiles of which all that lead to them are known.
+	dbRedirects map[audience.UID]redirect
+	dbTargets   map[audience.UID]bool
 	// dbAttributes are the revisions of declarations.
 	dbAttributes map[string]int64
 	now          int64
@@ -148,7 +156,8 @@ func (b *batch) keep(d *draft) {
 	b.merge(&d.stage)
 }
 
-// load reads the states of profiles that the group has not met yet, and of those that do not exist whether they ever did.
+// load reads the states of profiles that the group has not met yet, and of those that do not exist whether they ever did and where they
+// lead.
 func (b *batch) load(ctx context.Context, uids []audience.UID) error {
 	var missing []audience.UID
 	for _, uid := range uids {
@@ -161,14 +170,20 @@ func (b *batch) load(ctx context.Context, uids []audience.UID) error {
 		return err
 	}
 	missing = slices.DeleteFunc(missing, func(uid audience.UID) bool { return b.dbEntries[uid].exists })
-	return b.s.stmt.tombstones.each(ctx, b.tx, nil, keysOf(missing), func(rows *sql.Rows) error {
+	var dead []audience.UID
+	err := b.s.stmt.tombstones.each(ctx, b.tx, nil, keysOf(missing), func(rows *sql.Rows) error {
 		var uid sql.RawBytes
 		if err := rows.Scan(&uid); err != nil {
 			return err
 		}
 		b.dbEntries[audience.UID(uid)].dead = true
+		dead = append(dead, audience.UID(uid))
 		return nil
 	})
+	if err != nil {
+		return err
+	}
+	return b.loadRedirects(ctx, dead)
 }
 
 func (b *batch) loadEntry(rows *sql.Rows) error {
@@ -192,12 +207,12 @@ func (d *draft) entry(uid audience.UID) *entry {
 	return &entry{uid: uid}
 }
 
-// found loads the state of a profile that must exist and have the etag, if one is given.
+// found loads the state of a profile that must exist and have the etag, if one is given: of the one that the person is now.
 func (d *draft) found(ctx context.Context, uid audience.UID, etag string) (*entry, error) {
 	if err := d.b.load(ctx, []audience.UID{uid}); err != nil {
 		return nil, err
 	}
-	e := d.entry(uid)
+	e := d.entry(d.follow(uid))
 	if !e.exists {
 		return nil, profile.NotFound(nameOf(uid))
 	}
@@ -222,13 +237,19 @@ func (d *draft) put(old *entry, p *profile.Profile, body, contact []byte, ids []
 	if err != nil {
 		return nil, err
 	}
+	created := old.created
+	if !old.exists {
+		created = d.b.now
+	}
+	return d.store(old, created, body, contact, provenance, ids)
+}
+
+// store stages a new state of a profile as it is given.
+func (d *draft) store(old *entry, created int64, body, contact, provenance []byte, ids []profile.ExternalID) (*op, error) {
 	if err := d.release(old); err != nil {
 		return nil, err
 	}
-	e := &entry{uid: old.uid, exists: true, made: old.made, created: old.created, updated: d.b.now, body: body, contact: contact, provenance: provenance}
-	if !old.exists {
-		e.created = d.b.now
-	}
+	e := &entry{uid: old.uid, exists: true, made: old.made, created: created, updated: d.b.now, body: body, contact: contact, provenance: provenance}
 	for _, id := range ids {
 		d.holders[id] = old.uid
 	}

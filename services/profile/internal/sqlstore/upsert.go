@@ -40,7 +40,7 @@ func (d *draft) loadRows(ctx context.Context, rows []profile.Row) error {
 // upsert stages one row, whose surroundings are loaded. After an error nothing is staged.
 func (d *draft) upsert(r profile.Row) (profile.Upserted, error) {
 	p, ids := r.Profile, r.Profile.ExternalIDs()
-	uid := p.UID
+	uid := d.follow(p.UID)
 	for _, id := range ids {
 		if uid != (audience.UID{}) {
 			break

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"slices"
 
 	"github.com/narrowcast/narrowcast/pkg/audience"
 	"github.com/narrowcast/narrowcast/services/profile"
@@ -21,16 +22,18 @@ func (b *batch) verify(ctx context.Context, head profile.Head) error {
 	}
 	revisions := make(map[audience.UID]int64, len(b.dbEntries))
 	uids := make([]audience.UID, 0, len(b.dbEntries))
-	var absent []audience.UID
+	var absent, dead []audience.UID
 	for uid, e := range b.dbEntries {
 		switch {
 		case e.exists:
 			uids = append(uids, uid)
-		case !e.dead:
+		case e.dead:
+			dead = append(dead, uid)
+		default:
 			absent = append(absent, uid)
 		}
 	}
-	err := b.s.stmt.revisions.each(ctx, b.tx, nil, keysOf(append(uids, absent...)), func(rows *sql.Rows) error {
+	err := b.s.stmt.revisions.each(ctx, b.tx, nil, keysOf(slices.Concat(uids, absent, dead)), func(rows *sql.Rows) error {
 		var uid sql.RawBytes
 		var revision int64
 		err := rows.Scan(&uid, &revision)

@@ -2,11 +2,14 @@ package sqlstore
 
 import (
 	"context"
+
+	"github.com/narrowcast/narrowcast/pkg/audience"
 )
 
 // writeProfiles writes the last staged state of each profile, by uid.
 func (b *batch) writeProfiles(ctx context.Context) error {
 	var fresh, bodies, contacts, removed []*op
+	var revived []audience.UID
 	for _, o := range b.ops {
 		e := o.entry
 		if e == nil || b.entries[e.uid] != e {
@@ -17,6 +20,9 @@ func (b *batch) writeProfiles(ctx context.Context) error {
 			removed = append(removed, o)
 		case old == nil || !old.exists:
 			fresh = append(fresh, o)
+			if old != nil && old.dead {
+				revived = append(revived, e.uid)
+			}
 		case string(old.contact) == string(e.contact): // opened to be compared
 			bodies = append(bodies, o)
 		default:
@@ -26,6 +32,11 @@ func (b *batch) writeProfiles(ctx context.Context) error {
 	st := &b.s.stmt
 	if err := b.writeRemoved(ctx, removed); err != nil {
 		return err
+	}
+	for _, uid := range revived {
+		if _, err := b.tx.ExecContext(ctx, "delete from tombstones where uid = $1", uid[:]); err != nil {
+			return err
+		}
 	}
 	if err := b.writeWhole(ctx, st.insertProfiles, fresh); err != nil {
 		return err
