@@ -26,6 +26,8 @@ const (
 	ReasonInvalidIdentifier    = "INVALID_IDENTIFIER"
 	ReasonIdentifierBlocked    = "IDENTIFIER_BLOCKED"
 	ReasonTooManyIdentifiers   = "TOO_MANY_IDENTIFIERS"
+	ReasonNotOneProfile        = "NOT_ONE_PROFILE"
+	ReasonExportProtocol       = "EXPORT_PROTOCOL"
 	ReasonUnknownField         = "UNKNOWN_FIELD"
 	ReasonImportProtocol       = "IMPORT_PROTOCOL"
 	ReasonImportGap            = "IMPORT_GAP"

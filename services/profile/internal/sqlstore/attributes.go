@@ -176,7 +176,7 @@ func (b *batch) verifyAttributes(ctx context.Context) error {
 			return err
 		}
 		if revision != b.dbAttributes[id] {
-			return b.s.retryGroup(errStale)
+			return errStale
 		}
 	}
 	return nil

@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/narrowcast/narrowcast/pkg/fault"
 	"github.com/narrowcast/narrowcast/pkg/sqldb"
@@ -24,5 +25,5 @@ func (s *Store) translate(err error) error {
 	return err
 }
 
-// retryGroup marks an error as one after which the group is to be applied again.
-func (s *Store) retryGroup(err error) error { return err }
+// errStale says that another process changed what a group had read: the group is applied again, to what is there now.
+var errStale = fmt.Errorf("what was read is not what is there: %w", sqldb.ErrRetryGroup)

@@ -109,7 +109,7 @@ func (b *batch) writeImports(ctx context.Context) error {
 			return err
 		}
 		if n, err := done.RowsAffected(); err != nil || n != 1 {
-			return errors.Join(err, b.s.retryGroup(errStale))
+			return errors.Join(err, errStale)
 		}
 	}
 	return nil

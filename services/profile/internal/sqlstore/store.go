@@ -54,6 +54,8 @@ type Store struct {
 
 	// batch is what the current group has staged. Only the group's committer touches it.
 	batch *batch
+	// disturbed says that the last group could not be stamped. Only the group's committer touches it.
+	disturbed bool
 
 	changes
 }
@@ -106,7 +108,7 @@ func (s *Store) prepare(ctx context.Context) error {
 	}
 	s.watch(head.Revision)
 	s.group, err = sqldb.NewGroup(s.db, sqldb.GroupConfig[*write, struct{}]{
-		Apply: s.apply, Stamp: s.stamp, Committed: s.committed,
+		Apply: s.apply, ApplyReads: true, Stamp: s.stamp, Committed: s.committed,
 		Changes:  func(w *write) int { return w.changes },
 		MaxDelay: s.cfg.GroupDelay, MaxChanges: s.cfg.GroupChanges,
 	})

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/narrowcast/narrowcast/pkg/audience"
-	"github.com/narrowcast/narrowcast/pkg/config"
+	secret "github.com/narrowcast/narrowcast/pkg/config"
 	"github.com/narrowcast/narrowcast/pkg/fault"
 	"github.com/narrowcast/narrowcast/pkg/sqldb"
 	"github.com/narrowcast/narrowcast/pkg/testkit"
@@ -16,7 +16,8 @@ import (
 	"github.com/narrowcast/narrowcast/services/profile/storetest"
 )
 
-func open(t testing.TB, cfg sqlstore.Config) *sqlstore.Store {
+// config fills in what a test leaves out.
+func config(t testing.TB, cfg sqlstore.Config) sqlstore.Config {
 	t.Helper()
 	if cfg.SQL.Path == "" && cfg.SQL.URL.IsZero() {
 		cfg.SQL.Path = filepath.Join(t.TempDir(), "profile.db")
@@ -28,6 +29,12 @@ func open(t testing.TB, cfg sqlstore.Config) *sqlstore.Store {
 		cfg.Keys = newKeys(t)
 	}
 	cfg.Logger = testkit.Logger(t)
+	return cfg
+}
+
+func open(t testing.TB, cfg sqlstore.Config) *sqlstore.Store {
+	t.Helper()
+	cfg = config(t, cfg)
 	s, err := sqlstore.Open(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -44,7 +51,7 @@ func open(t testing.TB, cfg sqlstore.Config) *sqlstore.Store {
 var engines = map[string]func(t testing.TB) sqldb.Config{
 	"sqlite": func(t testing.TB) sqldb.Config { return sqldb.Config{Path: filepath.Join(t.TempDir(), "profile.db")} },
 	"postgres": func(t testing.TB) sqldb.Config {
-		return sqldb.Config{URL: config.NewSecret(testkit.Postgres(t)), Schema: "profile"}
+		return sqldb.Config{URL: secret.NewSecret(testkit.Postgres(t)), Schema: "profile"}
 	},
 }
 

@@ -33,7 +33,12 @@ func (s *Store) submit(ctx context.Context, operation string, changes int, apply
 // apply stages one request. The batch lives as long as its transaction. Nothing is written before the group is stamped.
 func (s *Store) apply(ctx context.Context, tx *sql.Tx, w *write) (struct{}, error) {
 	if s.batch == nil || s.batch.tx != tx {
-		began, err := readHead(ctx, tx, s.stmt.writeHead)
+		// A group that another process got in the way of keeps the head to itself from its beginning when it is applied again.
+		stmt := s.stmt.writeHead
+		if s.disturbed {
+			stmt = s.stmt.lockHead
+		}
+		began, err := readHead(ctx, tx, stmt)
 		if err != nil {
 			return struct{}{}, err
 		}
@@ -57,6 +62,7 @@ func (s *Store) apply(ctx context.Context, tx *sql.Tx, w *write) (struct{}, erro
 // has moved since the group began looks whether what the group read still holds, and if not has the group applied again.
 func (s *Store) stamp(ctx context.Context, tx *sql.Tx, done []*sqldb.Done[*write, struct{}]) error {
 	head, err := s.write(ctx, tx)
+	s.disturbed = err != nil
 	if err != nil {
 		return err
 	}

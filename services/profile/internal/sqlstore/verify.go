@@ -10,9 +10,6 @@ import (
 	"github.com/narrowcast/narrowcast/services/profile"
 )
 
-// errStale says that another process changed what a group had read.
-var errStale = errors.New("another process changed what was read")
-
 // verify returns an error that has the group applied again if what it read no longer holds. The head is locked. What others cannot have
 // changed without moving the head needs no look while it stands where it stood; new uids and external ids are guarded by unique
 // indexes besides.
@@ -45,14 +42,14 @@ func (b *batch) verify(ctx context.Context, head profile.Head) error {
 	}
 	for uid, e := range b.dbEntries {
 		if now, exists := revisions[uid]; exists != e.exists || now != e.stored {
-			return b.s.retryGroup(errStale)
+			return errStale
 		}
 	}
 	// Created and deleted meanwhile.
 	died := false
 	err = b.s.stmt.tombstones.each(ctx, b.tx, nil, keysOf(absent), func(*sql.Rows) error { died = true; return nil })
 	if err != nil || died {
-		return errors.Join(err, b.s.retryGroup(errStale))
+		return errors.Join(err, errStale)
 	}
 	if err := b.verifyAttributes(ctx); err != nil {
 		return err
@@ -78,7 +75,7 @@ func (b *batch) verifyHolders(ctx context.Context) error {
 		taken = taken || uid != b.holders[id]
 	})
 	if err == nil && taken {
-		err = b.s.retryGroup(errStale)
+		err = errStale
 	}
 	return err
 }

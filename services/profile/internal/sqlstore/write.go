@@ -79,7 +79,7 @@ func (b *batch) writeRemoved(ctx context.Context, ops []*op) error {
 func (b *batch) exactly(ctx context.Context, stmt *bulk, n int, row func(i int, to []any) []any) error {
 	touched, err := stmt.write(ctx, b.tx, n, row)
 	if err == nil && touched != int64(n) {
-		err = b.s.retryGroup(errStale)
+		err = errStale
 	}
 	return err
 }
