@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -36,6 +37,8 @@ type Config struct {
 	Keys         string              `help:"File of the keys that seal names and identifiers; made if it is not there, unless the profiles are in PostgreSQL: replicas share it. Keep a copy apart from those of the profiles." env:"NARROWCAST_PROFILE_KEYS" default:"profile.keys"`
 	Allow        []string            `name:"allow-identifiers" help:"Rules of identifiers that stand for nobody which are not applied." env:"NARROWCAST_PROFILE_ALLOW_IDENTIFIERS" default:"reserved_domain,fictitious_phone" placeholder:"RULE"`
 	PhoneRegion  string              `help:"Country (ISO 3166-1 alpha-2) of phone numbers without country code; none: they are refused." env:"NARROWCAST_PROFILE_PHONE_REGION" placeholder:"FR"`
+	Trust        []string            `name:"trusted-sources" help:"Sources of data from the most trusted on, for merges that prefer the more trusted of two values." env:"NARROWCAST_PROFILE_TRUSTED_SOURCES" placeholder:"SOURCE"`
+	UndoPeriod   time.Duration       `help:"How long a merge of two profiles can be undone; what both were is kept, sealed, as long." env:"NARROWCAST_PROFILE_UNDO_PERIOD" default:"720h"`
 	Currency     string              `help:"Currency (ISO 4217) in which money without a named currency is compared." env:"NARROWCAST_CURRENCY" default:"EUR"`
 	TimeZone     string              `help:"Time zone (IANA) in which days turn." env:"NARROWCAST_TIME_ZONE" default:"UTC"`
 	GroupDelay   time.Duration       `help:"Longest wait of a write for others to share its commit." env:"NARROWCAST_PROFILE_GROUP_DELAY" default:"5ms"`
@@ -46,10 +49,13 @@ type Config struct {
 	SendTimeout  time.Duration       `help:"How long a watcher may leave a message waiting before it is cut." env:"NARROWCAST_PROFILE_SEND_TIMEOUT" default:"30s"`
 }
 
+// sourceName is how requests name a source.
+var sourceName = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,62}$`)
+
 // Default returns the configuration that holds where nothing is said.
 func Default() Config {
 	return Config{
-		Path: "profile.db", Connections: 8, Migrate: sqldb.MigrateAuto, Keys: "profile.keys", Allow: slices.Clone(profile.DefaultAllow), Currency: "EUR", TimeZone: "UTC", GroupDelay: 5 * time.Millisecond, GroupChanges: 1000,
+		Path: "profile.db", Connections: 8, Migrate: sqldb.MigrateAuto, Keys: "profile.keys", Allow: slices.Clone(profile.DefaultAllow), UndoPeriod: 30 * 24 * time.Hour, Currency: "EUR", TimeZone: "UTC", GroupDelay: 5 * time.Millisecond, GroupChanges: 1000,
 		UnitRows: 5000, UnitDelay: 200 * time.Millisecond, Checkpoint: 500 * time.Millisecond, SendTimeout: 30 * time.Second,
 	}
 }
@@ -70,6 +76,10 @@ func (c Config) Validate() error {
 	if _, err := time.LoadLocation(c.TimeZone); err != nil || c.TimeZone == "" || c.TimeZone == "Local" {
 		errs = append(errs, errors.New("time-zone: give an IANA name such as Europe/Paris"))
 	}
+	for _, source := range c.Trust {
+		check(sourceName.MatchString(source), "trusted-sources: a source is 1 to 63 of a-z, 0-9, _ and -, beginning with a letter, as writes name it")
+	}
+	check(c.UndoPeriod > 0 && c.UndoPeriod <= 10*365*24*time.Hour, "undo-period: give up to ten years")
 	check(c.GroupDelay > 0 && c.GroupDelay <= time.Second, "group-delay: give up to one second")
 	check(c.GroupChanges > 0 && c.GroupChanges <= 100_000, "group-changes: give 1 to 100000")
 	check(c.UnitRows > 0 && c.UnitRows <= 100_000, "unit-rows: give 1 to 100000")
@@ -96,6 +106,7 @@ type Server struct {
 	rpc   *rpc.Service
 	keys  *keyring.Source
 	rekey *rekey.Job
+	log   *slog.Logger
 }
 
 // New opens the store, brings its schema to this program's version and makes the service.
@@ -127,15 +138,16 @@ func New(ctx context.Context, cfg Config, deps Deps) (*Server, error) {
 			TracerProvider: deps.TracerProvider, MeterProvider: deps.MeterProvider,
 		},
 		Keys: keys, Logger: deps.Logger, Now: deps.Now,
-		GroupDelay: cfg.GroupDelay, GroupChanges: cfg.GroupChanges,
+		GroupDelay: cfg.GroupDelay, GroupChanges: cfg.GroupChanges, UndoPeriod: cfg.UndoPeriod,
 	})
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{store: store, keys: keys}
+	s := &Server{store: store, keys: keys, log: deps.Logger.With("component", "profile")}
 	if s.rpc, err = rpc.New(ctx, rpc.Options{
 		Store: store, Logger: deps.Logger, Currency: cfg.Currency, TimeZone: cfg.TimeZone,
 		Now:        deps.Now,
+		Trust:      cfg.Trust,
 		Rules:      profile.Rules{Guard: guard, Allow: cfg.Allow, Region: cfg.PhoneRegion},
 		Checkpoint: cfg.Checkpoint, SendTimeout: cfg.SendTimeout, UnitRows: cfg.UnitRows, UnitDelay: cfg.UnitDelay,
 	}); err != nil {
@@ -145,7 +157,7 @@ func New(ctx context.Context, cfg Config, deps Deps) (*Server, error) {
 	if deps.MeterProvider != nil {
 		meter = deps.MeterProvider.Meter(telemetry.Scope + "profile")
 	}
-	s.rekey, err = rekey.New(rekey.Config{Store: store, Changed: keys.Changed, Logger: deps.Logger.With("component", "profile"), Meter: meter})
+	s.rekey, err = rekey.New(rekey.Config{Store: store, Changed: keys.Changed, Logger: s.log, Meter: meter})
 	if err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -159,11 +171,12 @@ func (s *Server) Register(r grpc.ServiceRegistrar) {
 	profilev1.RegisterIdentityServiceServer(r, s.rpc)
 }
 
-// Run follows the key file and puts what is stored under its primary keys until ctx ends.
+// Run follows the key file, puts what is stored under its primary keys and forgets merges that can no longer be undone, until ctx ends.
 func (s *Server) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return s.keys.Run(ctx) })
 	group.Go(func() error { return s.rekey.Run(ctx) })
+	group.Go(func() error { return purgeMerges(ctx, s.store, s.log) })
 	return group.Wait()
 }
 
