@@ -19,7 +19,7 @@ const (
 	ReasonInvalidFacts     = "INVALID_FACTS"
 )
 
-// builtins are the attributes that every schema has, without the consents.
+// builtins are the attributes that every schema has, without the traits and the consents.
 var builtins = []Attribute{
 	{Name: AttrBirthDate, Kind: KindBirth},
 	{Name: AttrGender, Kind: KindEnum, Values: Genders},
@@ -58,6 +58,9 @@ func NewSchema(currency string, custom []Attribute) (*Schema, error) {
 	}
 	s := &Schema{Currency: currency, byName: make(map[string]*Attribute)}
 	for _, a := range builtins {
+		s.add(a)
+	}
+	for _, a := range traits() {
 		s.add(a)
 	}
 	for _, purpose := range Purposes {

@@ -22,6 +22,20 @@ func TestEverySchemaHasTheBuiltInAttributes(t *testing.T) {
 			t.Errorf("%s: %+v", name, a)
 		}
 	}
+	for name, want := range map[string]audience.Attribute{
+		"purchase.first_date": {Kind: audience.KindDate}, "purchase.last_date": {Kind: audience.KindDate}, "purchase.count": {Kind: audience.KindDecimal},
+		"purchase.count_30d": {Kind: audience.KindDecimal}, "purchase.count_365d": {Kind: audience.KindDecimal},
+		"purchase.sum": {Kind: audience.KindMoney, Scale: 2}, "purchase.sum_90d": {Kind: audience.KindMoney, Scale: 2},
+		"purchase.average_basket": {Kind: audience.KindMoney, Scale: 2}, "purchase.favourite_channel": {Kind: audience.KindEnum, Values: audience.Channels},
+		"purchase.favourite_brand": {Kind: audience.KindText}, "purchase.favourite_category": {Kind: audience.KindText},
+		"purchase.loyalty": {Kind: audience.KindDecimal, Scale: 4}, "survey.satisfaction": {Kind: audience.KindDecimal, Scale: 2},
+		"visit.last_date": {Kind: audience.KindDate}, "open.count": {Kind: audience.KindDecimal}, "click.count_30d": {Kind: audience.KindDecimal},
+		"response.count_90d": {Kind: audience.KindDecimal}, "complaint.count_365d": {Kind: audience.KindDecimal}, "survey.last_date": {Kind: audience.KindDate},
+	} {
+		if a, ok := s.Attribute(name); !ok || a.Kind != want.Kind || a.Scale != want.Scale || !slices.Equal(a.Values, want.Values) || a.Revision != 0 {
+			t.Errorf("%s: %+v", name, a)
+		}
+	}
 	consents := 0
 	for _, n := range s.Names() {
 		if strings.HasPrefix(n, audience.AttrConsentPrefix) {

@@ -26,6 +26,8 @@ const (
 	ReasonInvalidIdentifier    = "INVALID_IDENTIFIER"
 	ReasonIdentifierBlocked    = "IDENTIFIER_BLOCKED"
 	ReasonTooManyIdentifiers   = "TOO_MANY_IDENTIFIERS"
+	ReasonInvalidEvent         = "INVALID_EVENT"
+	ReasonEventNotFound        = "EVENT_NOT_FOUND"
 	ReasonNotOneProfile        = "NOT_ONE_PROFILE"
 	ReasonExportProtocol       = "EXPORT_PROTOCOL"
 	ReasonUnknownField         = "UNKNOWN_FIELD"

@@ -103,14 +103,14 @@ func ParseMask(paths []string, patch *Profile) (Mask, error) {
 	return m, nil
 }
 
-// Apply takes the fields that the mask names over from patch into p, of which UID, revision and times remain. A field
+// Apply takes the fields that the mask names over from patch into p, of which UID, revision, times and traits remain. A field
 // that is named and that patch does not have becomes unknown. p and patch may share memory afterwards; the result must be
 // canonicalized.
 func (m Mask) Apply(p, patch *Profile) {
 	if m.all {
-		uid, revision, created, updated := p.UID, p.Revision, p.CreateTime, p.UpdateTime
+		uid, revision, created, updated, traits := p.UID, p.Revision, p.CreateTime, p.UpdateTime, p.Traits
 		*p = *patch
-		p.UID, p.Revision, p.CreateTime, p.UpdateTime = uid, revision, created, updated
+		p.UID, p.Revision, p.CreateTime, p.UpdateTime, p.Traits = uid, revision, created, updated, traits
 		return
 	}
 	for _, f := range m.fields {

@@ -47,6 +47,10 @@ type Profile struct {
 	Identifiers []Identifier
 	// Custom holds the values of declared attributes by their id, without "custom.".
 	Custom map[string]Value
+
+	// Traits follow from the events of the person and are written by the store alone; nil: no event. With traits the Lifecycle may
+	// be computed too.
+	Traits *Traits
 }
 
 // Interval is a range of days since 1970-01-01, both ends included.
@@ -143,6 +147,7 @@ func (p *Profile) Clone() *Profile {
 		v.List = slices.Clone(v.List)
 		c.Custom[id] = v
 	}
+	c.Traits = p.Traits.Clone()
 	return &c
 }
 

@@ -213,3 +213,81 @@ func TestWhatWasStoredBeforeNormalFormsIsBroughtIntoThem(t *testing.T) {
 		t.Errorf("became %v, want %v", p.Identifiers, want)
 	}
 }
+
+func TestTraitsAreNotWritten(t *testing.T) {
+	if _, err := profile.ParseMask([]string{"traits"}, &profile.Profile{}); fault.ReasonOf(err) != profile.ReasonUnknownField {
+		t.Errorf("the path traits: %v", err)
+	}
+	stored := &profile.Profile{Region: "FR", Traits: &profile.Traits{Visits: profile.Activity{Count: 1}}}
+	patch := &profile.Profile{Gender: "other", Traits: &profile.Traits{}}
+	for _, paths := range [][]string{{"*"}, nil, {"gender", "region"}} {
+		p := stored.Clone()
+		mask, err := profile.ParseMask(paths, patch)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if mask.Apply(p, patch); !reflect.DeepEqual(p.Traits, stored.Traits) || p.Gender != "other" {
+			t.Errorf("%q made %+v", paths, p)
+		}
+	}
+}
+
+func TestACloneSharesNoTraits(t *testing.T) {
+	n := int64(1)
+	p := &profile.Profile{Traits: &profile.Traits{Purchases: profile.Purchases{AverageBasket: &n, Loyalty: &n}, Satisfaction: &n, Own: map[string]profile.Activity{"a": {}}}}
+	c := p.Clone()
+	if !reflect.DeepEqual(c, p) {
+		t.Errorf("the clone is %+v", c)
+	}
+	*c.Traits.Purchases.AverageBasket, *c.Traits.Purchases.Loyalty, *c.Traits.Satisfaction = 2, 2, 2
+	c.Traits.Own["b"] = profile.Activity{}
+	if n != 1 || len(p.Traits.Own) != 1 {
+		t.Errorf("changing the clone made %+v", p.Traits)
+	}
+	if (*profile.Traits)(nil).Clone() != nil {
+		t.Error("the clone of no traits is not nil")
+	}
+}
+
+func TestWhatIsComputedOutlivesAWrite(t *testing.T) {
+	bought := profile.Traits{Purchases: profile.Purchases{Activity: profile.Activity{Last: 100, Count: 1}}}
+	visited := profile.Traits{Visits: profile.Activity{Last: 100, Count: 1}}
+	for _, c := range []struct {
+		why             string
+		traits          *profile.Traits
+		before          string // what a writer said before
+		written         string // "=" is what was read
+		after, declared string // the lifecycle, and after the last event is gone
+	}{
+		{"without events the word of a writer counts", nil, "customer", "lapsed", "lapsed", "lapsed"},
+		{"a purchase overrules it", &bought, "", "prospect", "customer", "prospect"},
+		{"the latest word is kept", &bought, "lapsed", "prospect", "customer", "prospect"},
+		{"so is that nothing is known", &bought, "lapsed", "", "customer", ""},
+		{"what was read is no word", &bought, "lapsed", "=", "customer", "lapsed"},
+		{"a visit makes a prospect of somebody unknown", &visited, "", "", "prospect", ""},
+		{"reading and writing does not declare it", &visited, "", "=", "prospect", ""},
+		{"a visit overrules nothing", &visited, "lapsed", "customer", "customer", "customer"},
+		{"nor keeps what is no longer said", &visited, "lapsed", "", "prospect", ""},
+	} {
+		from := &profile.Profile{Lifecycle: c.before}
+		from.SetTraits(c.traits.Clone(), 120, 365)
+		to := &profile.Profile{Lifecycle: c.written, Traits: &profile.Traits{Declared: "junk"}}
+		if c.written == "=" {
+			to.Lifecycle = from.Lifecycle
+		}
+		profile.KeepComputed(to, from)
+		if to.Lifecycle != c.after || (to.Traits == nil) != (c.traits == nil) {
+			t.Errorf("%s: became %q with traits %+v", c.why, to.Lifecycle, to.Traits)
+		}
+		if to.Traits != nil && (to.Traits == from.Traits || to.Traits.Purchases.Activity != c.traits.Purchases.Activity) {
+			t.Errorf("%s: the traits are %+v", c.why, to.Traits)
+		}
+		if to.SetTraits(nil, 120, 365); to.Lifecycle != c.declared || to.Traits != nil {
+			t.Errorf("%s: without events it is %q, want %q", c.why, to.Lifecycle, c.declared)
+		}
+	}
+	made := &profile.Profile{Lifecycle: "customer", Traits: &bought}
+	if profile.KeepComputed(made, nil); made.Traits != nil || made.Lifecycle != "customer" {
+		t.Errorf("a new profile has %+v", made)
+	}
+}

@@ -167,10 +167,11 @@ type Change struct {
 // (STORE_UNAVAILABLE), also after Close.
 //
 // Writes. Each successful write is durable, wholly or not at all, when its method returns; concurrent writes share a commit and
-// fail alone. What is changed gets a revision of its own: dense, in the order of commits, within a commit declarations first, then profiles
-// that go, then the others, each by uid. A write that
-// changes nothing gets none. Of each part of a profile the store remembers when it was last changed, and from which source. The position that a write returns includes it. Profiles handed in are canonical, and belong to
-// the store from then on; profiles handed out belong to the caller.
+// fail alone. What is changed gets a revision of its own: dense, in the order of commits, within a commit declarations first, then
+// profiles that go, then the others, each by uid. A write that changes nothing gets none. The position that a write returns includes it.
+// Profiles and events handed in are canonical, and belong to the store from then on; those handed out belong to the caller. Traits, and a
+// lifecycle that follows from them, are the store's own: see KeepComputed for what becomes of those in a profile handed in. Of each part of
+// a profile the store remembers when it was last changed, and from which source.
 type Store interface {
 	// Create stores a new profile. A UID of zero gets one. A uid that is taken, or was that of a deleted profile, is Exists
 	// (PROFILE_EXISTS), an external id that another profile holds is Exists (EXTERNAL_ID_TAKEN). A requestID that is not empty
@@ -218,6 +219,8 @@ type Store interface {
 	// are refused count and stop nothing: a nil Profile, or what Upsert would refuse, which is then the row's Err. A from that is
 	// not the import's progress is Conflict (IMPORT_PROTOCOL): another stream of the same import went on; nothing is stored.
 	Import(ctx context.Context, id string, from int64, rows []Row) ([]Upserted, Progress, Position, error)
+
+	EventStore
 
 	// CreateAttribute declares an attribute, or Exists (ATTRIBUTE_EXISTS).
 	CreateAttribute(ctx context.Context, a *Attribute) (*Attribute, Position, error)

@@ -138,8 +138,13 @@ var laws = []law{
 		why: "internal platforms import it",
 	},
 	{
-		name: "nouns are pure", from: `^services/((profile|segment|persona|campaign)|profile/merging)$`, never: join(sql, rds, rpc, gen, sdk),
+		name: "nouns are pure", from: `^services/((profile|segment|persona|campaign)|profile/(behaviour|merging))$`, never: join(sql, rds, rpc, gen, sdk),
 		why: "domain types are not wire types and do no I/O",
+	},
+	{
+		name: "behaviour knows nouns and words only", from: `^services/profile/behaviour$`, direct: true,
+		never: `^(pkg|services|proto)/`, unless: `^(services/profile|pkg/audience|pkg/fault)$`,
+		why: "what is computed of a person is a function of their events",
 	},
 	{
 		name: "drivers never look up", from: `^services/[a-z]+/internal/(sqlite|postgres|sqlstore)(/|$)`,

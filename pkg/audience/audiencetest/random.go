@@ -3,7 +3,9 @@ package audiencetest
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/narrowcast/narrowcast/pkg/audience"
 )
@@ -18,6 +20,19 @@ var (
 	regions    = []string{"FR", "FR-NAQ", "FR-40", "FR-33", "FR-IDF", "FR-974", "DE", "DE-BE", "GB-LND", "GB-ENG", "AQ"}
 	currencies = []string{"EUR", "USD"}
 )
+
+// few are the traits that random people have and random predicates ask of, one or two of each kind: there are so many traits that
+// nothing else would be asked for otherwise.
+var few = []string{
+	audience.AttrPurchaseLastDate, audience.AttrPurchaseCount90d, audience.AttrPurchaseSum365d, audience.AttrPurchaseFavouriteChannel,
+	audience.AttrPurchaseFavouriteBrand, audience.AttrPurchaseLoyalty, audience.AttrSurveySatisfaction, audience.ActivityAttrsOf("open").LastDate,
+}
+
+// drawn reports whether an attribute is no trait, or one of few.
+func drawn(name string) bool {
+	kind, _, _ := strings.Cut(name, ".")
+	return kind != "purchase" && !slices.Contains(audience.Activities, kind) || slices.Contains(few, name)
+}
 
 func pick[T any](r *rand.Rand, list []T) T { return list[r.IntN(len(list))] }
 
@@ -55,10 +70,13 @@ func Schema(r *rand.Rand) *audience.Schema {
 	return s
 }
 
-// Facts returns a person for whom each attribute is missing three times in ten, and consents mostly.
+// Facts returns a person for whom each attribute is missing three times in ten, consents mostly, and most traits always.
 func Facts(r *rand.Rand, s *audience.Schema) audience.Facts {
 	f := make(audience.Facts)
 	for _, name := range s.Names() {
+		if !drawn(name) {
+			continue
+		}
 		a, _ := s.Attribute(name)
 		missing := 0.3
 		if a.Kind == audience.KindConsent {
@@ -155,7 +173,7 @@ func Pred(r *rand.Rand, s *audience.Schema, segments []string, depth int) audien
 	case 4:
 		return audience.Has{Attr: pick(r, s.Names())}
 	case 5, 6:
-		return audience.Age{Attr: pick(r, []string{"birth_date", "birth_date", "custom.signup"}), Op: someOp(r), Years: r.Int64N(9) - 2}
+		return audience.Age{Attr: pick(r, []string{"birth_date", "birth_date", "custom.signup", audience.AttrPurchaseLastDate}), Op: someOp(r), Years: r.Int64N(9) - 2}
 	case 7:
 		return audience.Days{From: dateRef(r), To: dateRef(r), Op: someOp(r), N: r.Int64N(300) - 150}
 	}
@@ -163,13 +181,15 @@ func Pred(r *rand.Rand, s *audience.Schema, segments []string, depth int) audien
 }
 
 func dateRef(r *rand.Rand) audience.DateRef {
-	switch r.IntN(5) {
+	switch r.IntN(6) {
 	case 0:
 		return audience.DateRef{Today: true}
 	case 1:
 		return audience.DateRef{Day: someDay(r)}
 	case 2:
 		return audience.DateRef{Attr: "custom.signup"}
+	case 3:
+		return audience.DateRef{Attr: audience.AttrPurchaseLastDate}
 	}
 	return audience.DateRef{Attr: "custom.last_order"}
 }
@@ -178,6 +198,9 @@ func dateRef(r *rand.Rand) audience.DateRef {
 func about(r *rand.Rand, s *audience.Schema) audience.Pred {
 	for {
 		a, _ := s.Attribute(pick(r, s.Names()))
+		if !drawn(a.Name) {
+			continue
+		}
 		switch a.Kind {
 		case audience.KindConsent:
 			continue

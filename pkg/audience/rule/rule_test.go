@@ -85,6 +85,17 @@ func TestRulesBecomePredicates(t *testing.T) {
 		`custom.score > 7u`:                            cmp("custom.score", a.OpGT, num(700)),
 		`custom.score < 70368744177664.03`:             cmp("custom.score", a.OpLT, num(7036874417766403)),
 		`custom.score < 9007199254740993.01`:           cmp("custom.score", a.OpLT, num(900719925474099301)),
+		`purchase.count_90d >= 3 && purchase.last_date > date("2024-01-31")`: a.And{
+			cmp("purchase.count_90d", a.OpGE, num(3)), cmp("purchase.last_date", a.OpGT, num(day)),
+		},
+		`days(purchase.last_date, today()) <= 30`:      a.Days{From: a.DateRef{Attr: "purchase.last_date"}, To: a.DateRef{Today: true}, Op: a.OpLE, N: 30},
+		`purchase.sum_365d >= 99.95`:                   cmp("purchase.sum_365d", a.OpGE, a.Value{Num: 9995, Currency: "EUR"}),
+		`purchase.loyalty > 0.5`:                       cmp("purchase.loyalty", a.OpGT, num(5000)),
+		`survey.satisfaction < 7.5`:                    cmp("survey.satisfaction", a.OpLT, num(750)),
+		`purchase.favourite_channel in ["web"]`:        a.In{Attr: "purchase.favourite_channel", Values: []a.Value{text("web")}},
+		`purchase.favourite_brand.startsWith("a")`:     a.Prefix{Attr: "purchase.favourite_brand", Text: "a"},
+		`!has(visit.last_date) || open.count_30d == 0`: a.Or{a.Not{X: a.Has{Attr: "visit.last_date"}}, cmp("open.count_30d", a.OpEQ, num(0))},
+		`purchase.count > 2.5`:                         cmp("purchase.count", a.OpGT, num(2)),
 		`custom.vip`:                                   vip,
 		`custom.vip == false`:                          cmp("custom.vip", a.OpEQ, num(0)),
 		`!custom.vip || true`:                          a.Or{a.Not{X: vip}, a.Const(true)},
@@ -114,6 +125,18 @@ func TestRulesBecomePredicates(t *testing.T) {
 	}
 }
 
+// Every attribute that a schema has can be written in a rule by its name.
+func TestEveryAttributeCanBeNamed(t *testing.T) {
+	t.Parallel()
+	s := schema(t)
+	for _, name := range s.Names() {
+		r, err := rule.Compile("has("+name+")", s, resolve)
+		if err != nil || !reflect.DeepEqual(r.Pred, a.Has{Attr: name}) {
+			t.Errorf("has(%s) is %v (%v)", name, r, err)
+		}
+	}
+}
+
 func TestRulesThatCannotBeAreRefusedWithReasonAndPosition(t *testing.T) {
 	t.Parallel()
 	s := schema(t)
@@ -125,6 +148,10 @@ func TestRulesThatCannotBeAreRefusedWithReasonAndPosition(t *testing.T) {
 		{"gender == \"\xff\"", rule.ReasonSyntax, "1", "1", "UTF-8"},
 		{`jobb_level == "cxo"`, rule.ReasonUnknownAttribute, "1", "1", "did you mean job_level?"},
 		{"true &&\n  custom.vop", rule.ReasonUnknownAttribute, "2", "", "did you mean custom.vip?"},
+		{`purchase.cuont_90d > 3`, rule.ReasonUnknownAttribute, "1", "", "did you mean purchase.count_90d?"},
+		{`purchase > 3`, rule.ReasonUnknownAttribute, "1", "1", ""},
+		{`purchase.favourite_channel == "fax"`, rule.ReasonUnknownValue, "1", "31", "email"},
+		{`purchase.last_date > 3`, rule.ReasonType, "1", "22", "date("},
 		{`shoe_size == 42`, rule.ReasonUnknownAttribute, "1", "1", ""},
 		{`job_level == "boss"`, rule.ReasonUnknownValue, "1", "14", "use one of unpaid"},
 		{`job_level in ["cxo", "directr"]`, rule.ReasonUnknownValue, "1", "22", `did you mean "director"?`},

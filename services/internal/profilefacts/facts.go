@@ -38,7 +38,11 @@ func Of(p *profilev1.Profile, attributes Attributes) (audience.UID, audience.Fac
 	if err != nil {
 		return uid, nil, err
 	}
-	f := &builder{facts: make(audience.Facts, 24)}
+	size := 24
+	if p.GetTraits() != nil {
+		size += 48
+	}
+	f := &builder{facts: make(audience.Facts, size)}
 	if d := p.GetBirthDate(); d != nil {
 		first, last, err := wire.Interval(d)
 		f.put(audience.AttrBirthDate, "birth_date", audience.Value{Num: first, Last: last}, err)
@@ -69,6 +73,9 @@ func Of(p *profilev1.Profile, attributes Attributes) (audience.UID, audience.Fac
 	f.list(audience.AttrValues, p.GetValues())
 	f.list(audience.AttrNeeds, p.GetNeeds())
 	f.list(audience.AttrPreferredBrands, p.GetPreferredBrands())
+	if t := p.GetTraits(); t != nil {
+		f.traits(t)
+	}
 	for i, c := range p.GetConsents() {
 		f.consent(fault.Index("consents", i), c)
 	}

@@ -49,6 +49,24 @@ func complete() *profilev1.Profile {
 		Custom: map[string]*typev1.AttributeValue{
 			"balance": {Value: &typev1.AttributeValue_Decimal{Decimal: "-3.5"}}, "vip": {Value: &typev1.AttributeValue_Boolean{}},
 		},
+		Traits: traits(),
+	}
+}
+
+func traits() *profilev1.Traits {
+	eur := func(amount string) *typev1.Money { return &typev1.Money{CurrencyCode: "EUR", Amount: amount} }
+	return &profilev1.Traits{
+		Purchases: &profilev1.Purchases{
+			FirstDate: &date.Date{Year: 1970, Month: 1, Day: 2},
+			Activity:  &profilev1.Activity{LastDate: &date.Date{Year: 1970, Month: 1, Day: 3}, Count: 4, Count_30D: 1, Count_90D: 2, Count_365D: 3},
+			Sum:       eur("1000.00"), Sum_30D: eur("10.01"), Sum_90D: eur("20.02"), Sum_365D: eur("30.03"), AverageBasket: eur("0.00"),
+			FavouriteChannel: typev1.Channel_CHANNEL_WEB, FavouriteBrand: "e\u0301", FavouriteCategory: "c", Loyalty: proto.String("0.6667"),
+		},
+		Visits:       &profilev1.Activity{LastDate: &date.Date{Year: 1970, Month: 1, Day: 4}, Count: 8, Count_30D: 5, Count_90D: 6, Count_365D: 7},
+		Opens:        &profilev1.Activity{},
+		Surveys:      &profilev1.Activity{LastDate: &date.Date{Year: 1970, Month: 1, Day: 5}, Count: 1},
+		Satisfaction: proto.String("9.50"),
+		Own:          map[string]*profilev1.Activity{"test_drive": {Count: 3}},
 	}
 }
 
@@ -69,6 +87,18 @@ func TestEveryFieldBecomesItsFactAndNothingElse(t *testing.T) {
 		"needs": {List: []string{"time"}}, "preferred_channels": {List: []string{"sms"}}, "preferred_brands": {List: []string{"b"}},
 		"consent.marketing.email": {Num: 10}, "consent.marketing.any": {Num: audience.MaxDay}, "consent.profiling.any": {Num: audience.MinDay},
 		"custom.balance": {Num: -35}, "custom.vip": {Num: 0},
+		"purchase.first_date": {Num: 1}, "purchase.last_date": {Num: 2}, "purchase.count": {Num: 4}, "purchase.count_30d": {Num: 1},
+		"purchase.count_90d": {Num: 2}, "purchase.count_365d": {Num: 3}, "purchase.sum": {Num: 100000, Currency: "EUR"},
+		"purchase.sum_30d": {Num: 1001, Currency: "EUR"}, "purchase.sum_90d": {Num: 2002, Currency: "EUR"}, "purchase.sum_365d": {Num: 3003, Currency: "EUR"},
+		"purchase.average_basket": {Currency: "EUR"}, "purchase.favourite_channel": {Text: "web"}, "purchase.favourite_brand": {Text: "\u00e9"},
+		"purchase.favourite_category": {Text: "c"}, "purchase.loyalty": {Num: 6667}, "survey.satisfaction": {Num: 950},
+		"visit.last_date": {Num: 3}, "visit.count": {Num: 8}, "visit.count_30d": {Num: 5}, "visit.count_90d": {Num: 6}, "visit.count_365d": {Num: 7},
+		"survey.last_date": {Num: 4}, "survey.count": {Num: 1}, "survey.count_30d": {}, "survey.count_90d": {}, "survey.count_365d": {},
+		// What is not set did not happen.
+		"open.count": {}, "open.count_30d": {}, "open.count_90d": {}, "open.count_365d": {},
+		"click.count": {}, "click.count_30d": {}, "click.count_90d": {}, "click.count_365d": {},
+		"response.count": {}, "response.count_30d": {}, "response.count_90d": {}, "response.count_365d": {},
+		"complaint.count": {}, "complaint.count_30d": {}, "complaint.count_90d": {}, "complaint.count_365d": {},
 	}
 	if !reflect.DeepEqual(facts, want) {
 		t.Errorf("facts are\n%v, want\n%v", facts, want)
@@ -86,7 +116,7 @@ func TestEveryFieldBecomesItsFactAndNothingElse(t *testing.T) {
 func TestEveryFieldOfTheContractIsDecidedAbout(t *testing.T) {
 	never := map[protoreflect.Name]bool{
 		"name": true, "uid": true, "etag": true, "create_time": true, "update_time": true, "consistency_token": true,
-		"given_name": true, "family_name": true, "identifiers": true,
+		"given_name": true, "family_name": true, "identifiers": true, "warnings": true,
 	}
 	fields := (&profilev1.Profile{}).ProtoReflect().Descriptor().Fields()
 	for i := range fields.Len() {
@@ -121,9 +151,17 @@ func TestWrongFactsAreNamedAndTheOthersStay(t *testing.T) {
 		Custom: map[string]*typev1.AttributeValue{
 			"vip": {Value: &typev1.AttributeValue_Text{Text: "secret"}}, "none": {Value: &typev1.AttributeValue_Boolean{Boolean: true}},
 		},
+		Traits: &profilev1.Traits{
+			Purchases: &profilev1.Purchases{
+				FirstDate: &date.Date{Year: 2031}, Activity: &profilev1.Activity{LastDate: &date.Date{Year: 2031, Month: 2, Day: 29}},
+				Sum: &typev1.Money{CurrencyCode: "EUR", Amount: "31337x"}, Loyalty: proto.String("0.00001"),
+			},
+			Satisfaction: proto.String("secret"),
+		},
 	}
 	_, facts, err := profilefacts.Of(p, attribute)
-	if len(facts) != 1 || facts["gender"].Text != "male" {
+	const counts = 7 * 4 // which stay
+	if len(facts) != 1+counts || facts["gender"].Text != "male" {
 		t.Errorf("facts are %v", facts)
 	}
 	f := fault.As(err)
@@ -137,7 +175,9 @@ func TestWrongFactsAreNamedAndTheOthersStay(t *testing.T) {
 			t.Errorf("%s: the description repeats the value", v.Field)
 		}
 	}
-	for _, want := range []string{"birth_date.day", "income.amount", "consents[0].expire_date.day", "custom.vip", "custom.none"} {
+	for _, want := range []string{"birth_date.day", "income.amount", "consents[0].expire_date.day", "custom.vip", "custom.none",
+		"traits.purchases.first_date.day", "traits.purchases.activity.last_date.day", "traits.purchases.sum.amount", "traits.purchases.loyalty", "traits.satisfaction",
+	} {
 		if !got[want] {
 			t.Errorf("nothing is said of %s: %v", want, f.Violations)
 		}

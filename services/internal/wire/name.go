@@ -10,6 +10,7 @@ import (
 
 const (
 	profilePrefix   = "profiles/"
+	eventInfix      = "/events/"
 	attributePrefix = "attributes/"
 )
 
@@ -28,6 +29,20 @@ func ParseProfileName(name string) (audience.UID, bool) {
 		return audience.UID{}, false
 	}
 	return ParseUID(text)
+}
+
+// EventName returns the resource name of an event, "profiles/{uid}/events/{event}".
+func EventName(uid audience.UID, id string) string { return ProfileName(uid) + eventInfix + id }
+
+// ParseEventName is the inverse of EventName; false if the name is not one. Whether there can be such an id is not checked, but that
+// it is not empty.
+func ParseEventName(name string) (uid audience.UID, id string, ok bool) {
+	owner, id, _ := strings.Cut(name, eventInfix)
+	uid, ok = ParseProfileName(owner)
+	if !ok || id == "" {
+		return audience.UID{}, "", false
+	}
+	return uid, id, true
 }
 
 // FormatUID returns a uid in the text form of a UUID, lower-case.

@@ -300,3 +300,18 @@ func TestTextsAreASetInNFC(t *testing.T) {
 		t.Error("no texts are absent, want present and empty")
 	}
 }
+
+func TestEventNames(t *testing.T) {
+	const name = "profiles/01890000-0000-7000-8000-0000000000ab/events/shop:1"
+	uid, id, ok := wire.ParseEventName(name)
+	if !ok || uid[15] != 0xab || id != "shop:1" || wire.EventName(uid, id) != name {
+		t.Errorf("%s is %x and %q (%v)", name, uid, id, ok)
+	}
+	for _, bad := range []string{
+		"", "/events/", "/events/1", name[:45], name[:45] + "/events/", name[:45] + "/event/1", name[1:], "profiles/x/events/1",
+	} {
+		if uid, id, ok := wire.ParseEventName(bad); ok || id != "" || uid != (audience.UID{}) {
+			t.Errorf("%q was taken for the event %x %q", bad, uid, id)
+		}
+	}
+}

@@ -115,6 +115,18 @@ func Decode(b []byte, p *profile.Profile) (Provenance, error) {
 	return provenance(parts, origins), nil
 }
 
+// Settled returns the stored form of provenance that means the same once the profile's time of update has moved from before to after, both in
+// microseconds, by something of which provenance does not know: what is computed.
+func Settled(b []byte, before, after int64) []byte {
+	if len(b) > 0 || before == after {
+		return b
+	}
+	w := writer{b: []byte{version}}
+	w.int(before)
+	w.string("")
+	return w.b
+}
+
 var byNumber = func() map[uint64]*field {
 	m := make(map[uint64]*field, len(fields))
 	for i := range fields {

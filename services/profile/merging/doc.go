@@ -17,8 +17,8 @@
 // [Undo] gives back the survivor as it was before, except for what was changed since, and the merged profile, except for what was
 // refused since. Merge and Undo without a change between them give the same two profiles.
 //
-// What is computed from a person's behaviour, and UID, revision and times, are the survivor's: the store recomputes and stamps
-// them. Nothing here does I/O or reads a clock. The store of the profile service calls it.
+// Of the lifecycle only what a writer declared is looked at. Results have no traits: whoever stores them computes traits and lifecycle
+// anew, from the events that go with them, and stamps revision and times. Nothing here does I/O or reads a clock. The store of the profile service calls it.
 //
 // Hot path: [Track], once for each write; BenchmarkTrack guards it.
 package merging

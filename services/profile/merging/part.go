@@ -106,12 +106,25 @@ var fields = []field{
 	text(14, "employer.size", func(p *profile.Profile) *string { return &p.Employer.Size }).of(employer),
 	text(15, "household", func(p *profile.Profile) *string { return &p.Household }),
 	list(16, "roles", func(p *profile.Profile) *[]string { return &p.Roles }),
-	text(17, "lifecycle", func(p *profile.Profile) *string { return &p.Lifecycle }),
+	{
+		number: 17, path: "lifecycle",
+		known: func(p *profile.Profile) bool { return declared(p) != "" },
+		equal: func(a, b *profile.Profile) bool { return declared(a) == declared(b) },
+		take:  func(to, from *profile.Profile) { to.Lifecycle, to.Traits = declared(from), nil },
+	},
 	list(18, "interests", func(p *profile.Profile) *[]string { return &p.Interests }),
 	list(19, "values", func(p *profile.Profile) *[]string { return &p.Values }),
 	list(20, "needs", func(p *profile.Profile) *[]string { return &p.Needs }),
 	list(21, "preferred_channels", func(p *profile.Profile) *[]string { return &p.PreferredChannels }),
 	list(22, "preferred_brands", func(p *profile.Profile) *[]string { return &p.PreferredBrands }),
+}
+
+// declared is what a writer said of the lifecycle. Beside traits the profile's own is computed.
+func declared(p *profile.Profile) string {
+	if p.Traits != nil {
+		return p.Traits.Declared
+	}
+	return p.Lifecycle
 }
 
 var byPath = func() map[string]*field {

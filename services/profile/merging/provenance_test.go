@@ -35,7 +35,7 @@ func TestEveryFieldIsAPart(t *testing.T) {
 	v := reflect.ValueOf(*p)
 	for i := range v.NumField() {
 		switch name := v.Type().Field(i).Name; name {
-		case "UID", "Revision", "CreateTime", "UpdateTime":
+		case "UID", "Revision", "CreateTime", "UpdateTime", "Traits": // the store's own
 		default:
 			if v.Field(i).IsZero() {
 				t.Errorf("the field %s is not tested; give it a part", name)
@@ -144,6 +144,25 @@ func TestTrackingIsThatOfEachPart(t *testing.T) {
 					t.Fatal("the same provenance has two stored forms")
 				}
 			}
+		}
+	}
+}
+
+func TestProvenanceStaysWhereOnlyTheTimeOfUpdateMoves(t *testing.T) {
+	p := everything()
+	p.UpdateTime = at(1)
+	for name, s := range map[string]merging.Side{
+		"unknown": {Profile: p}, "known": wrote(merging.Side{Profile: &profile.Profile{UpdateTime: at(0)}}, p.Clone(), 1, "crm"),
+	} {
+		b := s.Provenance.Encode(nil, p)
+		if same := merging.Settled(b, at(1).UnixMicro(), at(1).UnixMicro()); !bytes.Equal(same, b) {
+			t.Errorf("%s: at the same time %x became %x", name, b, same)
+		}
+		moved := p.Clone()
+		moved.UpdateTime = at(9)
+		v, err := merging.Decode(merging.Settled(b, at(1).UnixMicro(), at(9).UnixMicro()), moved)
+		if err != nil || !maps.Equal(origins(merging.Side{Profile: moved, Provenance: v}), origins(s)) {
+			t.Errorf("%s: became %v (%v)", name, v, err)
 		}
 	}
 }

@@ -70,7 +70,11 @@ func mutate(r *rand.Rand, p *profile.Profile) {
 	case 16:
 		p.Roles = pick(r, nil, []string{}, []string{"buyer"}, []string{"buyer", "consumer"})
 	case 17:
-		p.Lifecycle = pick(r, "", "prospect", "lapsed")
+		p.Lifecycle, p.Traits = pick(r, "", "prospect", "lapsed"), nil
+		if r.IntN(2) == 0 { // computed beside what was declared
+			p.Traits = &profile.Traits{Declared: p.Lifecycle, Visits: profile.Activity{Count: r.Int64N(9)}}
+			p.Lifecycle = pick(r, "customer", "lapsed")
+		}
 	case 18:
 		p.Interests = list()
 	case 19:
@@ -155,6 +159,15 @@ func side(r *rand.Rand) merging.Side {
 	return s
 }
 
+// plain is a profile without what is computed.
+func plain(p *profile.Profile) *profile.Profile {
+	p = p.Clone()
+	if p.Traits != nil {
+		p.Lifecycle, p.Traits = p.Traits.Declared, nil
+	}
+	return p
+}
+
 // facts says what a profile holds in plain words, one for each part.
 func facts(p *profile.Profile) map[merging.Part]string {
 	m := make(map[merging.Part]string)
@@ -191,7 +204,7 @@ func facts(p *profile.Profile) map[merging.Part]string {
 	text("employer.industry", p.Employer.Industry)
 	text("employer.size", p.Employer.Size)
 	text("household", p.Household)
-	text("lifecycle", p.Lifecycle)
+	text("lifecycle", plain(p).Lifecycle)
 	list("roles", p.Roles)
 	list("interests", p.Interests)
 	list("values", p.Values)

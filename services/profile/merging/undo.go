@@ -114,6 +114,7 @@ func (u *undoer) refusedSince(purpose string) bool {
 // restore returns the merged profile as it was, with what was refused since.
 func (u *undoer) restore(was Side) Side {
 	b := builder{result: was.Profile.Clone(), origins: make(map[Part]Origin)}
+	byPath["lifecycle"].take(b.result, was.Profile)
 	for _, part := range Parts(was.Profile) {
 		b.origins[part] = was.of(part)
 	}

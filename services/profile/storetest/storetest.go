@@ -12,7 +12,10 @@ import (
 	"github.com/narrowcast/narrowcast/services/profile"
 )
 
-// Open opens a fresh store that reads the time from now and is closed when the test ends.
+// begin is where the clocks of the tests stand first.
+var begin = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+// Open opens a fresh store that reads the time from now, computes traits with Settings, and is closed when the test ends.
 type Open func(t testing.TB, now func() time.Time) profile.Store
 
 // Run runs the suite.
@@ -37,6 +40,15 @@ func Run(t *testing.T, open Open) {
 		{"changes come without contact data", contactless},
 		{"what is stored already is unchanged, names and identifiers too", unchanged},
 		{"what is under which key is counted", keyUse},
+		{"events count once and traits follow", recording},
+		{"events of nobody are refused, all or none", recordingWhole},
+		{"an import of events stores its progress with them", importingEvents},
+		{"what is deleted no longer counts", deletingEvents},
+		{"events are listed by time", listingEvents},
+		{"nobody writes what is computed", computed},
+		{"events to come count from their day on", coming},
+		{"day by day is the same as all at once", days},
+		{"events recorded at the same time all count, once", together},
 		{"declarations of attributes", attributes},
 		{"changes are ordered and compacted", changes},
 		{"pages of changes add up", changePages},
@@ -61,7 +73,7 @@ func Run(t *testing.T, open Open) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			e := &env{now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
+			e := &env{now: begin}
 			e.Store = open(t, e.clock)
 			c.test(t, e)
 		})

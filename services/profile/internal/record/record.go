@@ -39,6 +39,17 @@ const (
 	fConsent    // one field for each
 	fIdentifier // one field for each
 	fCustom     // one field for each, by id
+	// Of the traits; fTraits is there where there are any.
+	fTraits
+	fActivity // one field for each kind with an event: the built-in ones, then the own ones by name
+	fFirstPurchase
+	fAverageBasket
+	fFavouriteChannel
+	fFavouriteBrand
+	fFavouriteCategory
+	fLoyalty
+	fSatisfaction
+	fDeclaredLifecycle
 )
 
 var errMalformed = errors.New("the stored record is malformed")
@@ -96,6 +107,9 @@ func Body(b []byte, p *profile.Profile) []byte {
 		for _, id := range ids {
 			w.field(fCustom, func() { w.custom(id, p.Custom[id]) })
 		}
+	}
+	if p.Traits != nil {
+		w.traits(p.Traits)
 	}
 	return w.b
 }
@@ -190,14 +204,19 @@ func Decode(b []byte, p *profile.Profile) error {
 	if len(b) == 0 || b[0] != version {
 		return errMalformed
 	}
-	r := reader{text: string(b[1:])} // one copy, of which all texts are parts
+	return fields(b[1:], func(number uint64, r *reader) { r.field(number, p) })
+}
+
+// fields reads fields to the end and has each one's value read by its number.
+func fields(b []byte, read func(number uint64, r *reader)) error {
+	r := reader{text: string(b)} // one copy, of which all texts are parts
 	for r.text != "" && !r.bad {
 		number := r.uint()
 		v := reader{text: r.string()}
 		if r.bad {
 			break
 		}
-		v.field(number, p)
+		read(number, &v)
 		r.bad = r.bad || v.bad
 	}
 	if r.bad {
@@ -263,6 +282,12 @@ func (r *reader) field(number uint64, p *profile.Profile) {
 		p.Identifiers = append(p.Identifiers, profile.Identifier{Kind: r.string(), Source: r.string(), Value: r.string()})
 	case fCustom:
 		r.custom(p)
+	case fTraits, fActivity, fFirstPurchase, fAverageBasket, fFavouriteChannel, fFavouriteBrand, fFavouriteCategory, fLoyalty, fSatisfaction,
+		fDeclaredLifecycle:
+		if p.Traits == nil {
+			p.Traits = new(profile.Traits)
+		}
+		r.traits(number, p.Traits)
 	}
 }
 

@@ -2,8 +2,10 @@ package record_test
 
 import (
 	"bytes"
+	"encoding/hex"
 	"errors"
 	"reflect"
+	"slices"
 	"testing"
 	"time"
 
@@ -27,6 +29,30 @@ func full() *profile.Profile {
 			"a": {Type: profile.TypeString, Text: ""}, "b": {Type: profile.TypeDecimal, Text: "1.0"}, "c": {Type: profile.TypeBool, Num: 1},
 			"d": {Type: profile.TypeDate, Num: -9}, "e": {Type: profile.TypeStringList, List: []string{}}, "f": {Type: profile.TypeStringList, List: []string{"x", "y"}},
 		},
+		Traits: traits(),
+	}
+}
+
+func traits() *profile.Traits {
+	activity := func(n int64) profile.Activity {
+		return profile.Activity{Last: n, Count: 4, Count30: 1, Count90: 2, Count365: 3}
+	}
+	basket, loyalty, satisfaction := int64(0), int64(10_000), int64(1000)
+	return &profile.Traits{
+		Purchases: profile.Purchases{
+			Activity: activity(-1), First: -2, Currency: "EUR", Sum: 1<<63 - 1, Sum30: 1, Sum90: 2, Sum365: 3, AverageBasket: &basket,
+			FavouriteChannel: "web", FavouriteBrand: "b", FavouriteCategory: "c", Loyalty: &loyalty,
+		},
+		Visits: activity(2), Opens: activity(3), Clicks: activity(4), Responses: activity(5), Complaints: activity(6), Surveys: activity(7),
+		Satisfaction: &satisfaction, Own: map[string]profile.Activity{"a": activity(8), "b": activity(9), "c": activity(10)}, Declared: "prospect",
+	}
+}
+
+func event() *profile.Event {
+	score := int64(0)
+	return &profile.Event{
+		Kind: "survey", Time: time.UnixMicro(-7).UTC(), Amount: &profile.Money{Currency: "EUR", Amount: 5}, Order: "o", Brand: "b", Category: "c",
+		Channel: "web", Score: &score, Campaign: "campaigns/c", Details: map[string]string{"a": "", "b": "2", "c": "3"},
 	}
 }
 
@@ -74,21 +100,84 @@ func TestTheOneTextOfEarlierProgramsIsRead(t *testing.T) {
 }
 
 func TestARecordGivesBackTheProfile(t *testing.T) {
-	for name, want := range map[string]*profile.Profile{"full": full(), "empty": {}} {
+	for name, want := range map[string]*profile.Profile{"full": full(), "empty": {}, "traits of a single visit": {Traits: &profile.Traits{Visits: profile.Activity{Count: 1}}}} {
 		got, err := decode(record.Body(nil, want), record.Contact(nil, want))
 		if err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("%s came back as %+v (%v), want %+v", name, got, err, want)
 		}
 	}
 	// Every field of the struct has a place in the test; uid, revision and times are columns.
-	v := reflect.ValueOf(*full())
+	everyField(t, *full(), "UID", "Revision", "CreateTime", "UpdateTime")
+	everyField(t, *traits())
+	everyField(t, traits().Purchases)
+}
+
+// everyField fails where a field of a struct is zero, so that a new one is not forgotten.
+func everyField(t *testing.T, of any, except ...string) {
+	t.Helper()
+	v := reflect.ValueOf(of)
 	for i := range v.NumField() {
-		switch name := v.Type().Field(i).Name; name {
-		case "UID", "Revision", "CreateTime", "UpdateTime":
-		default:
-			if v.Field(i).IsZero() {
-				t.Errorf("the field %s is not tested", name)
-			}
+		if name := v.Type().Field(i).Name; v.Field(i).IsZero() != slices.Contains(except, name) {
+			t.Errorf("the field %s of %T is not tested", name, of)
+		}
+	}
+}
+
+func TestARecordGivesBackTheEvent(t *testing.T) {
+	for name, want := range map[string]*profile.Event{"full": event(), "empty": {}} {
+		b := record.EncodeEvent(nil, want)
+		var got profile.Event
+		if err := record.DecodeEvent(b, &got); err != nil || !reflect.DeepEqual(&got, want) {
+			t.Errorf("%s came back as %+v (%v), want %+v", name, got, err, want)
+		}
+	}
+	everyField(t, *event(), "ID", "UID", "CreateTime")
+	want := record.EncodeEvent(nil, event())
+	for range 50 {
+		if !bytes.Equal(record.EncodeEvent(nil, event()), want) {
+			t.Fatal("the same event has two records")
+		}
+	}
+	var got profile.Event
+	if err := record.DecodeEvent(append(want, 99, 3, 'n', 'e', 'w'), &got); err != nil || !reflect.DeepEqual(&got, event()) {
+		t.Errorf("with an unknown field: %+v (%v)", got, err)
+	}
+	for _, b := range [][]byte{nil, {2}, want[:len(want)-1]} {
+		if record.DecodeEvent(b, new(profile.Event)) == nil {
+			t.Errorf("%x was read", b)
+		}
+	}
+}
+
+const (
+	storedBody = "010307f3e457c082e60204056f74686572050546522d343006053430313030070363786f080e03455552ffffffffffffffffff0109066d61737465720a067369" +
+		"6e676c650b016f0c016e0d01690e01310f0168100011066c617073656412050161000163130201761400150605656d61696c160201621714096d61726b657469" +
+		"6e67000664656e6965640000171b0970726f66696c696e6703736d73076772616e746564017303090d190401610100190701620203312e301904016303021904" +
+		"016404111903016505190701660501780179"
+	storedContact = "0101045a6fc3ab020018120b65787465726e616c5f69640363726d0131180905656d61696c000165"
+	storedTraits  = "011a1103455552feffffffffffffffff010204061b0e08707572636861736501080204061b0b05766973697404080204061b0a046f70656e06080204" +
+		"061b0b05636c69636b08080204061b0e08726573706f6e73650a080204061b0f09636f6d706c61696e740c080204061b0c067375727665790e080204" +
+		"061b07016110080204061b07016212080204061b07016314080204061c01031d01001e037765621f01622001632103a09c012202d00f230870726f73" +
+		"70656374"
+	storedEvent = "01010673757276657902010d0305034555520a04016f0501620601630703776562080100090b63616d706169676e732f630a030161000a0401620132" +
+		"0a0401630133"
+)
+
+// Records of programs before this one stay readable and of the same bytes, whatever fields are added.
+func TestStoredBytesStayWhatTheyAre(t *testing.T) {
+	p := full()
+	p.Traits = nil
+	for name, c := range map[string]struct {
+		got  []byte
+		want string
+	}{
+		"profile": {record.Body(nil, p), storedBody},
+		"contact": {record.Contact(nil, p), storedContact},
+		"traits":  {record.Body(nil, &profile.Profile{Traits: traits()}), storedTraits},
+		"event":   {record.EncodeEvent(nil, event()), storedEvent},
+	} {
+		if got := hex.EncodeToString(c.got); got != c.want {
+			t.Errorf("the %s is written as\n%s, want\n%s", name, got, c.want)
 		}
 	}
 }
@@ -129,6 +218,22 @@ func FuzzDecode(f *testing.F) {
 		q, err := decode(body, contact)
 		if err != nil || !bytes.Equal(record.Body(nil, q), body) || !bytes.Equal(record.Contact(nil, q), contact) {
 			t.Fatalf("%x reads as %+v, which is written as %x and %x and reads as %+v (%v)", b, p, body, contact, q, err)
+		}
+	})
+}
+
+func FuzzDecodeEvent(f *testing.F) {
+	f.Add(record.EncodeEvent(nil, event()))
+	f.Add([]byte{1, 10, 3, 1, 'x', 9})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var e profile.Event
+		if record.DecodeEvent(b, &e) != nil {
+			return
+		}
+		again := record.EncodeEvent(nil, &e)
+		var q profile.Event
+		if err := record.DecodeEvent(again, &q); err != nil || !bytes.Equal(record.EncodeEvent(nil, &q), again) {
+			t.Fatalf("%x reads as %+v, which is written as %x and reads as %+v (%v)", b, e, again, q, err)
 		}
 	})
 }

@@ -134,7 +134,7 @@ func valueFromWire(m *typev1.AttributeValue, v *fault.Violations, path string) p
 	return profile.Value{}
 }
 
-// toWire is the inverse of fromWire.
+// toWire is the inverse of fromWire, and adds what nobody writes.
 func toWire(p *profile.Profile) *profilev1.Profile {
 	m := &profilev1.Profile{
 		Name: wire.ProfileName(p.UID), Uid: wire.FormatUID(p.UID), Etag: profile.Etag(p.Revision),
@@ -146,6 +146,7 @@ func toWire(p *profile.Profile) *profilev1.Profile {
 		Household: optional(p.Household), Lifecycle: wire.Lifecycles.Value(p.Lifecycle),
 		Interests: textList(p.Interests), Values: textList(p.Values), Needs: textList(p.Needs), PreferredBrands: textList(p.PreferredBrands),
 	}
+	m.Traits = traitsToWire(p.Traits)
 	if b := p.BirthDate; b != nil {
 		m.BirthDate = wire.IntervalDate(b.First, b.Last)
 	}

@@ -90,10 +90,12 @@ func TestEveryFieldComesBackAsItWasStated(t *testing.T) {
 			// A field that is not in the test would not be tested.
 			fields := made.ProtoReflect().Descriptor().Fields()
 			for i := range fields.Len() {
-				name := fields.Get(i).Name()
-				computed := name == "traits" || name == "warnings" // from what is not stated here
-				if !computed && !made.ProtoReflect().Has(fields.Get(i)) {
-					t.Errorf("the field %s is not stated by this test", name)
+				switch fields.Get(i).Name() {
+				case "traits", "warnings": // nobody states them; they have tests of their own
+					continue
+				}
+				if !made.ProtoReflect().Has(fields.Get(i)) {
+					t.Errorf("the field %s is not stated by this test", fields.Get(i).Name())
 				}
 			}
 		})

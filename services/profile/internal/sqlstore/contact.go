@@ -109,6 +109,9 @@ func hashRows(ring *keyring.Ring, uid audience.UID, contact []byte, current, for
 func (b *batch) writeIdentifiers(ctx context.Context) error {
 	var puts, cuts []hashRow
 	for uid, e := range b.entries {
+		if e.keeps {
+			continue
+		}
 		old := b.dbEntries[uid]
 		if old == nil {
 			old = &entry{uid: uid}

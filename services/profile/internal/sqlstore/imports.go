@@ -64,8 +64,7 @@ func (s *Store) Import(ctx context.Context, id string, from int64, rows []profil
 			return err
 		}
 		if i.Through != from {
-			return fault.New(fault.Conflict, profile.ReasonImportProtocol,
-				"another stream of this import went on meanwhile; start it again with the same id").With("expected", i.Through)
+			return overtaken(i.Through)
 		}
 		if err := d.loadRows(ctx, rows); err != nil {
 			return err
@@ -83,6 +82,11 @@ func (s *Store) Import(ctx context.Context, id string, from int64, rows []profil
 		return nil, profile.Progress{}, profile.Position{}, err
 	}
 	return results, progress, pos, nil
+}
+
+func overtaken(through int64) error {
+	return fault.New(fault.Conflict, profile.ReasonImportProtocol,
+		"another stream of this import went on meanwhile; start it again with the same id").With("expected", through)
 }
 
 // importRow upserts one row; a refusal is its result's Err, any other error the whole import's.

@@ -27,18 +27,28 @@ type merge struct {
 func (s *Store) Merge(ctx context.Context, survivor, merged audience.UID, want profile.MergeOptions) (*profile.Profile, time.Time, profile.Position, error) {
 	var made *op
 	var expires int64
-	pos, err := s.submit(ctx, "merge profiles", 2, func(ctx context.Context, d *draft) (err error) {
+	var b *batch
+	pos, err := s.submit(ctx, "merge profiles", 3, func(ctx context.Context, d *draft) (err error) {
+		b = d.b
 		made, expires, err = d.merge(ctx, survivor, merged, want)
 		return err
 	})
 	if err != nil {
 		return nil, time.Time{}, profile.Position{}, err
 	}
-	p, err := made.profile()
+	p, err := b.final(made).profile()
 	if err != nil {
 		return nil, time.Time{}, profile.Position{}, s.translate(err)
 	}
 	return p, time.UnixMicro(expires).UTC(), pos, nil
+}
+
+// final returns the change that made a profile what it is after the commit, where it still is one: traits are computed last.
+func (b *batch) final(o *op) *op {
+	if e := b.entries[o.entry.uid]; e.exists {
+		return e.op
+	}
+	return o
 }
 
 func (d *draft) merge(ctx context.Context, survivor, merged audience.UID, want profile.MergeOptions) (*op, int64, error) {
@@ -65,6 +75,9 @@ func (d *draft) merge(ctx context.Context, survivor, merged audience.UID, want p
 		return nil, 0, err
 	}
 	r.Result = merging.Merge(r.Survivor, r.Merged, want.Policy, want.Trust)
+	if err := d.moveEvents(ctx, from.uid, into.uid); err != nil {
+		return nil, 0, err
+	}
 	if _, err := d.remove(from); err != nil {
 		return nil, 0, err
 	}
@@ -77,7 +90,7 @@ func (d *draft) merge(ctx context.Context, survivor, merged audience.UID, want p
 	}
 	expires := d.b.now + d.b.s.cfg.UndoPeriod.Microseconds()
 	d.merges[from.uid] = merge{expires: expires, record: r.Encode(nil)}
-	return made, expires, d.moveEvents(ctx, from.uid, into.uid)
+	return made, expires, nil
 }
 
 // putSide stages a new state of a profile whose provenance is known, and claims its external ids.
@@ -114,7 +127,9 @@ func (d *draft) lead(ctx context.Context, from, to audience.UID) error {
 // Unmerge takes a merge back.
 func (s *Store) Unmerge(ctx context.Context, merged audience.UID) (restored, remaining *profile.Profile, at profile.Position, err error) {
 	var ops [2]*op
-	at, err = s.submit(ctx, "unmerge profiles", 2, func(ctx context.Context, d *draft) (err error) {
+	var b *batch
+	at, err = s.submit(ctx, "unmerge profiles", 4, func(ctx context.Context, d *draft) (err error) {
+		b = d.b
 		ops, err = d.unmerge(ctx, merged)
 		return err
 	})
@@ -123,7 +138,7 @@ func (s *Store) Unmerge(ctx context.Context, merged audience.UID) (restored, rem
 	}
 	var both [2]*profile.Profile
 	for i, o := range ops {
-		if both[i], err = o.profile(); err != nil {
+		if both[i], err = b.final(o).profile(); err != nil {
 			return nil, nil, profile.Position{}, s.translate(err)
 		}
 	}
@@ -158,11 +173,12 @@ func (d *draft) unmerge(ctx context.Context, uid audience.UID) (ops [2]*op, err 
 	if ops[0], err = d.putSide(old, r.Merged.Profile.CreateTime.UnixMicro(), merged); err != nil {
 		return ops, err
 	}
-	if err := d.leadBack(ctx, uid, into.uid); err != nil {
+	back, err := d.leadBack(ctx, uid, into.uid)
+	if err != nil {
 		return ops, err
 	}
 	d.merges[uid] = merge{}
-	return ops, d.returnEvents(ctx, into.uid, uid)
+	return ops, d.moveEvents(ctx, into.uid, uid, back...)
 }
 
 // undoable returns the survivor of a merge that can be taken back, and what is kept of the merge.
@@ -206,11 +222,11 @@ func (d *draft) undoable(ctx context.Context, uid audience.UID) (*entry, merging
 	return into, r, nil
 }
 
-// leadBack stages that a profile leads nowhere any more, and that what was merged into it leads to it again.
-func (d *draft) leadBack(ctx context.Context, uid, from audience.UID) error {
+// leadBack stages that a profile leads nowhere any more, and that what was merged into it leads to it again; it returns these, and itself.
+func (d *draft) leadBack(ctx context.Context, uid, from audience.UID) ([]audience.UID, error) {
 	others, err := d.leadingTo(ctx, from)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	r, _ := d.redirect(uid)
 	r.gone = true
@@ -227,11 +243,11 @@ func (d *draft) leadBack(ctx context.Context, uid, from audience.UID) error {
 			}
 		}
 	}
-	return nil
+	return slices.Collect(maps.Keys(back)), nil
 }
 
-// forget stages that nothing is kept of the merges that made a profile.
-func (d *draft) forget(ctx context.Context, uid audience.UID) error {
+// forgetMerges stages that nothing is kept of the merges that made a profile.
+func (d *draft) forgetMerges(ctx context.Context, uid audience.UID) error {
 	others, err := d.leadingTo(ctx, uid)
 	if err != nil {
 		return err
@@ -348,9 +364,3 @@ func (b *batch) writeRekeyedMerges(ctx context.Context, ring *keyring.Ring) erro
 	}
 	return nil
 }
-
-// moveEvents stages that what a merged profile did and said is the survivor's.
-func (d *draft) moveEvents(_ context.Context, from, to audience.UID) error { return nil }
-
-// returnEvents stages that what moveEvents gave a survivor is the merged profile's again.
-func (d *draft) returnEvents(_ context.Context, from, to audience.UID) error { return nil }

@@ -12,7 +12,7 @@ func (postgres) sizes() []int { return nil }
 
 func (postgres) text(query string, lead, _ int) string {
 	any := func(of string) string { return fmt.Sprintf("= any($%d::%s[])", lead+1, of) }
-	return strings.NewReplacer("{uid}", "uuid_send(uid)", "{survivor}", "uuid_send(survivor)", "{target}", "uuid_send(target)", "{in uid}", any("uuid"), "{in hash}", any("bytea"), "{for update}", " for update").Replace(query)
+	return strings.NewReplacer("{uid}", "uuid_send(uid)", "{origin}", "uuid_send(origin)", "{survivor}", "uuid_send(survivor)", "{target}", "uuid_send(target)", "{in uid}", any("uuid"), "{in hash}", any("bytea"), "{for update}", " for update").Replace(query)
 }
 
 var columnTypes = [...]string{uidColumn: "uuid", bytesColumn: "bytea", intColumn: "bigint"}
@@ -37,5 +37,11 @@ func (postgres) writes(p *preparer, st *statements) {
 	st.deleteProfiles = rows("delete from profiles p using {rows} where p.uid = c1", u)
 	st.insertTombstones = rows("insert into tombstones (uid, revision) select * from {rows} on conflict (uid) do update set revision = excluded.revision", u, n)
 	st.insertHashes = rows("insert into identifiers (key_id, hash, uid, kind) select * from {rows} on conflict (key_id, hash, uid) do nothing", n, b, u, n)
+	st.insertEvents = rows("insert into events (id, uid, time, create_time, origin, event_id, body) select * from {rows}", b, u, n, n, u, b, b)
+	st.moveEvents = rows("update events e set uid = c3, origin = c4 from {rows} where e.id = c1 and e.uid = c2", b, u, u, u)
+	st.deleteEvents = rows("delete from events e using {rows} where e.id = c1 and e.uid = c2", b, u)
+	st.deleteStories = rows("delete from events e using {rows} where e.uid = c1", u)
+	st.putDue = rows("insert into due (uid, day, version) select * from {rows} on conflict (uid) do update set day = excluded.day, version = excluded.version where due.version = excluded.version - 1", u, n, n)
+	st.deleteDue = rows("delete from due d using {rows} where d.uid = c1", u)
 	st.deleteHashes = rows("delete from identifiers i using {rows} where i.key_id = c1 and i.hash = c2 and i.uid = c3", n, b, u)
 }

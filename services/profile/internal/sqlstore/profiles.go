@@ -61,7 +61,8 @@ func (d *draft) create(ctx context.Context, p *profile.Profile, source string) (
 	if err := d.claim(old.uid, ids); err != nil {
 		return nil, err
 	}
-	return d.put(old, p, record.Body(nil, p), record.Contact(nil, p), ids, source)
+	profile.KeepComputed(p, nil)
+	return d.putProfile(old, p, source)
 }
 
 // Update changes a profile.
@@ -79,10 +80,12 @@ func (s *Store) Update(ctx context.Context, uid audience.UID, etag string, chang
 		if err != nil {
 			return err
 		}
+		computed := &profile.Profile{Lifecycle: p.Lifecycle, Traits: p.Traits.Clone()}
 		if err := change(p); err != nil {
 			return err
 		}
 		p.UID = old.uid
+		profile.KeepComputed(p, computed)
 		ids := p.ExternalIDs()
 		if err := d.b.loadHolders(ctx, ids); err != nil {
 			return err
@@ -122,7 +125,7 @@ func (s *Store) Delete(ctx context.Context, uid audience.UID, etag string) (prof
 		if err != nil {
 			return err
 		}
-		if err := d.forget(ctx, old.uid); err != nil {
+		if err := d.forgetMerges(ctx, old.uid); err != nil {
 			return err
 		}
 		_, err = d.remove(old)

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/narrowcast/narrowcast/pkg/audience"
+	"github.com/narrowcast/narrowcast/services/profile"
 )
 
 // redirect says where the uid of a profile that was merged leads.
@@ -101,6 +102,28 @@ func (s *Store) readTargets(ctx context.Context, tx *sql.Tx, uids []audience.UID
 		return nil
 	})
 	return targets, err
+}
+
+// person returns the uid of the profile that a person is now, or NotFound.
+func (s *Store) person(ctx context.Context, tx *sql.Tx, uid audience.UID) (audience.UID, error) {
+	exists := func(uid audience.UID) (bool, error) {
+		var n int
+		err := tx.QueryRowContext(ctx, "select count(*) from profiles where uid = $1", uid[:]).Scan(&n)
+		return n > 0, err
+	}
+	if here, err := exists(uid); err != nil || here {
+		return uid, err
+	}
+	targets, err := s.readTargets(ctx, tx, []audience.UID{uid})
+	if err != nil {
+		return uid, err
+	}
+	if target, merged := targets[uid]; merged {
+		if here, err := exists(target); err != nil || here {
+			return target, err
+		}
+	}
+	return uid, profile.NotFound(nameOf(uid))
 }
 
 // writeRedirects writes where profiles lead from now on. The head is locked.

@@ -13,7 +13,7 @@ func (sqlite) sizes() []int { return []int{1, 16, 256} }
 
 func (sqlite) text(query string, _, size int) string {
 	in := "in (" + marks(max(size, 1)) + ")"
-	return strings.NewReplacer("{uid}", "uid", "{survivor}", "survivor", "{target}", "target", "{in uid}", in, "{in hash}", in, "{for update}", "").Replace(query)
+	return strings.NewReplacer("{uid}", "uid", "{origin}", "origin", "{survivor}", "survivor", "{target}", "target", "{in uid}", in, "{in hash}", in, "{for update}", "").Replace(query)
 }
 
 // marks returns n placeholders.
@@ -45,5 +45,11 @@ func (sqlite) writes(p *preparer, st *statements) {
 	one := func(query string) *bulk { return &bulk{one: p.stmt(p.db.Write, query)} }
 	st.rekeyContacts = one("update profiles set contact = $3, contact_key = $4 where uid = $1 and revision = $2")
 	st.deleteProfiles = one("delete from profiles where uid = $1")
+	st.insertEvents = insert("events (id, uid, time, create_time, origin, event_id, body)", 7, "")
+	st.moveEvents = one("update events set uid = $3, origin = $4 where id = $1 and uid = $2")
+	st.deleteEvents = one("delete from events where id = $1 and uid = $2")
+	st.deleteStories = one("delete from events where uid = $1")
+	st.putDue = insert("due (uid, day, version)", 3, " on conflict (uid) do update set day = excluded.day, version = excluded.version where due.version = excluded.version - 1")
+	st.deleteDue = one("delete from due where uid = $1")
 	st.deleteHashes = one("delete from identifiers where key_id = $1 and hash = $2 and uid = $3")
 }

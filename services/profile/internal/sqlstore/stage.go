@@ -27,6 +27,7 @@ type entry struct {
 	sealed           []byte // of a state of the database
 	key              int64  // with which sealed is sealed
 	provenance       []byte // of the body and the contact; see package merging
+	keeps            bool   // names and identifiers are those of the database, whether contact was opened or not
 	stored           int64  // revision, where the state is that of the database
 	op               *op    // the change that made the state, where it is not
 }
@@ -90,6 +91,8 @@ type stage struct {
 	imports    map[string]importing
 	redirects  map[audience.UID]redirect
 	merges     map[audience.UID]merge
+	events     map[eventKey]*happening
+	touched    map[audience.UID]bool // whose traits are computed anew
 	rekeyed    rekeyed
 	ops        []*op
 }
@@ -99,6 +102,7 @@ func newStage() stage {
 		entries: make(map[audience.UID]*entry), holders: make(map[profile.ExternalID]audience.UID),
 		attributes: make(map[string]*profile.Attribute), requests: make(map[string]*op), imports: make(map[string]importing),
 		redirects: make(map[audience.UID]redirect), merges: make(map[audience.UID]merge),
+		events: make(map[eventKey]*happening), touched: make(map[audience.UID]bool),
 	}
 }
 
@@ -111,6 +115,8 @@ func (s *stage) merge(later *stage) {
 	maps.Copy(s.imports, later.imports)
 	maps.Copy(s.redirects, later.redirects)
 	maps.Copy(s.merges, later.merges)
+	maps.Copy(s.events, later.events)
+	maps.Copy(s.touched, later.touched)
 	s.rekeyed.merge(later.rekeyed)
 	s.ops = append(s.ops, later.ops...)
 }
@@ -130,8 +136,12 @@ type batch struct {
 	// dbRedirects are where dead profiles lead, and dbTargets the profiles of which all that lead to them are known.
 	dbRedirects map[audience.UID]redirect
 	dbTargets   map[audience.UID]bool
+	dbBearers   map[profile.Identifier][]audience.UID
+	dbEvents    map[eventKey]*happening
+	dbStories   map[audience.UID]*story
 	// dbAttributes are the revisions of declarations.
 	dbAttributes map[string]int64
+	due          []dueRow
 	now          int64
 	moved        int64 // the head that the group made; 0: none
 }
@@ -279,6 +289,11 @@ func (e *entry) side(b *batch) (merging.Side, error) {
 		return merging.Side{}, fmt.Errorf("decode %s: %w", nameOf(e.uid), err)
 	}
 	return merging.Side{Profile: p, Provenance: provenance}, nil
+}
+
+// putProfile stages a profile, whose external ids are claimed.
+func (d *draft) putProfile(old *entry, p *profile.Profile, source string) (*op, error) {
+	return d.put(old, p, record.Body(make([]byte, 0, 256), p), record.Contact(nil, p), p.ExternalIDs(), source)
 }
 
 // remove stages the deletion of a profile.

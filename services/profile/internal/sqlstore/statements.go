@@ -21,6 +21,9 @@ type statements struct {
 	readRedirects *keyed
 	mark          *sql.Stmt
 	oldestMark    *sql.Stmt
+	newestEvents  *sql.Stmt
+	olderEvents   *sql.Stmt
+	countDue      *sql.Stmt
 
 	// On the writing connections. writeHead reads the head as the transaction finds it, lockHead keeps it from moving until the end.
 	profiles         *keyed
@@ -28,6 +31,11 @@ type statements struct {
 	tombstones       *keyed
 	redirects        *keyed
 	holders          *keyed
+	bearers          *keyed
+	events           *keyed
+	stories          *keyed
+	due              *keyed
+	dueNow           *sql.Stmt
 	insertProfiles   *bulk
 	updateBodies     *bulk
 	updateContacts   *bulk
@@ -36,6 +44,12 @@ type statements struct {
 	insertTombstones *bulk
 	insertHashes     *bulk
 	deleteHashes     *bulk
+	insertEvents     *bulk
+	moveEvents       *bulk
+	deleteEvents     *bulk
+	deleteStories    *bulk
+	putDue           *bulk
+	deleteDue        *bulk
 	writeHead        *sql.Stmt
 	lockHead         *sql.Stmt
 }
@@ -53,11 +67,21 @@ func (st *statements) prepare(ctx context.Context, db *sqldb.DB) error {
 	st.mark = p.one(db.Read, "select mark from marks where revision >= $1 order by revision limit 1")
 	st.oldestMark = p.one(db.Read, "select min(revision) from marks")
 
+	const events = "select event_id, create_time, body from events where uid = $1 "
+	st.newestEvents = p.one(db.Read, events+"order by time desc, id desc limit $2")
+	st.olderEvents = p.one(db.Read, events+"and (time, id) < ($2, $3) order by time desc, id desc limit $4")
+	st.countDue = p.one(db.Read, "select count(*) from due where day <= $1")
+
 	st.profiles = p.keyed(db.Write, strings.Replace(profiles, " from", ", provenance from", 1)+"{in uid}", 0)
 	st.revisions = p.keyed(db.Write, "select {uid}, revision from profiles where uid {in uid}", 0)
 	st.tombstones = p.keyed(db.Write, "select {uid} from tombstones where uid {in uid}", 0)
 	st.redirects = p.keyed(db.Write, "select {uid}, {survivor}, {target}, seq from redirects where uid {in uid}", 0)
 	st.holders = p.keyed(db.Write, "select hash, {uid} from identifiers where key_id = $1 and kind = 1 and hash {in hash}", 1)
+	st.bearers = p.keyed(db.Write, "select hash, {uid} from identifiers where key_id = $1 and hash {in hash}", 1)
+	st.events = p.keyed(db.Write, "select id, {uid} from events where id {in hash}", 0)
+	st.stories = p.keyed(db.Write, "select {uid}, id, {origin}, body from events where uid {in uid}", 0)
+	st.due = p.keyed(db.Write, "select {uid}, version from due where uid {in uid}", 0)
+	st.dueNow = p.one(db.Write, "select {uid} from due where day <= $1 order by day, uid limit $2")
 	st.writeHead = p.one(db.Write, headQuery)
 	st.lockHead = p.one(db.Write, headQuery+"{for update}")
 	dialectOf(db).writes(p, st)
@@ -66,7 +90,7 @@ func (st *statements) prepare(ctx context.Context, db *sqldb.DB) error {
 
 // dialect writes what the engines say differently, in sqlite.go and postgres.go.
 type dialect interface {
-	// text replaces what stands in braces, for a list of size keys after lead values: {uid}, {survivor} and {target} are columns as bytes, {in uid} the
+	// text replaces what stands in braces, for a list of size keys after lead values: {uid}, {origin}, {survivor} and {target} are columns as bytes, {in uid} the
 	// comparison of a key with the list, {for update} a lock.
 	text(query string, lead, size int) string
 	// sizes are the lengths of lists that are prepared; none: a list is one array.

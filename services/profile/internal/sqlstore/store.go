@@ -14,6 +14,7 @@ import (
 	"github.com/narrowcast/narrowcast/pkg/keyring"
 	"github.com/narrowcast/narrowcast/pkg/sqldb"
 	"github.com/narrowcast/narrowcast/services/profile"
+	"github.com/narrowcast/narrowcast/services/profile/behaviour"
 )
 
 //go:embed migrations/*/*.sql
@@ -31,6 +32,10 @@ type Config struct {
 	Keys   Keys
 	Logger *slog.Logger
 	Now    func() time.Time
+	// Behaviour says how traits are computed. Where it, or the retention, is not what it was, all are computed anew: see Recompute.
+	Behaviour behaviour.Settings
+	// Retention says how long events are kept; its zero value: for ever.
+	Retention profile.Retention
 	// GroupDelay and GroupChanges bound a group commit; 0: 5 ms, 1,000 changes.
 	GroupDelay   time.Duration
 	GroupChanges int
@@ -101,6 +106,9 @@ func (s *Store) prepare(ctx context.Context) error {
 	}
 	if err := s.stmt.prepare(ctx, s.db); err != nil {
 		return err
+	}
+	if err := s.resettle(ctx); err != nil {
+		return fmt.Errorf("settle traits: %w", err)
 	}
 	head, err := s.Head(ctx)
 	if err != nil {

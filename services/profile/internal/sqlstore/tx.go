@@ -46,12 +46,13 @@ func (s *Store) apply(ctx context.Context, tx *sql.Tx, w *write) (struct{}, erro
 			stage: newStage(), tx: tx, s: s, ring: s.cfg.Keys.Ring(), began: began, now: s.cfg.Now().UnixMicro(),
 			dbEntries: make(map[audience.UID]*entry), dbHolders: make(map[profile.ExternalID]audience.UID),
 			dbRedirects: make(map[audience.UID]redirect), dbTargets: make(map[audience.UID]bool),
+			dbBearers: make(map[profile.Identifier][]audience.UID), dbEvents: make(map[eventKey]*happening), dbStories: make(map[audience.UID]*story),
 			dbAttributes: make(map[string]int64),
 		}
 	}
 	d := s.batch.draft()
 	if err := w.apply(ctx, d); err != nil {
-		return struct{}{}, err
+		return struct{}{}, s.batch.certain(ctx, err)
 	}
 	s.batch.keep(d)
 	return struct{}{}, nil
@@ -77,10 +78,13 @@ func (s *Store) write(ctx context.Context, tx *sql.Tx) (profile.Head, error) {
 	if b == nil || b.tx != tx {
 		return profile.Head{}, errors.New("a group is stamped that staged nothing")
 	}
+	if err := b.recompute(ctx); err != nil {
+		return profile.Head{}, fmt.Errorf("compute traits: %w", err)
+	}
 	if err := b.writeTables(ctx, b.unnumbered()); err != nil {
 		return profile.Head{}, err
 	}
-	if len(b.ops) == 0 && b.rekeyed.empty() {
+	if len(b.ops) == 0 && len(b.due) == 0 && b.rekeyed.empty() {
 		return readHead(ctx, tx, s.stmt.writeHead)
 	}
 	head, err := readHead(ctx, tx, s.stmt.lockHead)
@@ -128,6 +132,8 @@ func (b *batch) numbered() []table {
 		{"profiles", b.writeProfiles},
 		{"redirects", b.writeRedirects},
 		{"merges", b.writeMerges},
+		{"events", b.writeEvents},
+		{"due days", b.writeDue},
 		{"rekeyed profiles", b.writeRekeyed},
 	}
 }

@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"bytes"
 	"context"
+	"fmt"
 
 	"github.com/narrowcast/narrowcast/pkg/audience"
 	"github.com/narrowcast/narrowcast/services/profile"
@@ -64,7 +65,11 @@ func (d *draft) upsert(r profile.Row) (profile.Upserted, error) {
 		}
 		uid = old.uid
 	}
-	body, contact := record.Body(make([]byte, 0, 256), p), record.Contact(nil, p)
+	p, err := old.keepComputed(p)
+	if err != nil {
+		return profile.Upserted{}, err
+	}
+	body, contact := record.Body(make([]byte, 0, len(old.body)+256), p), record.Contact(nil, p)
 	same, err := old.same(d.b, body, contact)
 	switch {
 	case err != nil:
@@ -79,6 +84,22 @@ func (d *draft) upsert(r profile.Row) (profile.Upserted, error) {
 		return profile.Upserted{UID: uid, Outcome: profile.Updated}, nil
 	}
 	return profile.Upserted{UID: uid, Outcome: profile.Created}, nil
+}
+
+// keepComputed returns a profile that is to replace a state, with what is computed in that. The one given stays as it is: the group may be
+// applied again.
+func (e *entry) keepComputed(p *profile.Profile) (*profile.Profile, error) {
+	q := *p
+	if !e.exists {
+		profile.KeepComputed(&q, nil)
+		return &q, nil
+	}
+	var old profile.Profile
+	if err := record.Decode(e.body, &old); err != nil {
+		return nil, fmt.Errorf("decode %s: %w", nameOf(e.uid), err)
+	}
+	profile.KeepComputed(&q, &old)
+	return &q, nil
 }
 
 // same says that a state has just these records.

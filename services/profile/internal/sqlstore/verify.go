@@ -7,6 +7,8 @@ import (
 	"slices"
 
 	"github.com/narrowcast/narrowcast/pkg/audience"
+	"github.com/narrowcast/narrowcast/pkg/fault"
+	"github.com/narrowcast/narrowcast/pkg/sqldb"
 	"github.com/narrowcast/narrowcast/services/profile"
 )
 
@@ -55,6 +57,24 @@ func (b *batch) verify(ctx context.Context, head profile.Head) error {
 		return err
 	}
 	return b.verifyHolders(ctx)
+}
+
+// certain returns the fault of a request, or an error that has the group applied again where the fault may come of a commit between two reads:
+// a request that fails is not verified, and one that asks what became of a profile reads several rows.
+func (b *batch) certain(ctx context.Context, err error) error {
+	f := fault.As(err)
+	if f == nil || b.s.db.Dialect == sqldb.SQLite || f.Kind != fault.NotFound && f.Kind != fault.Precondition && len(b.dbRedirects) == 0 {
+		return err
+	}
+	head, failed := readHead(ctx, b.tx, b.s.stmt.writeHead)
+	if failed != nil {
+		return failed
+	}
+	if head.Revision == b.began.Revision && head.Incarnation == b.began.Incarnation {
+		return err
+	}
+	b.s.disturbed = true
+	return errStale
 }
 
 // verifyHolders looks once more for the holders of external ids that the group gives away, while there is more than one key: two processes

@@ -23,7 +23,7 @@ func (b *batch) writeProfiles(ctx context.Context) error {
 			if old != nil && old.dead {
 				revived = append(revived, e.uid)
 			}
-		case string(old.contact) == string(e.contact): // opened to be compared
+		case e.keeps || string(old.contact) == string(e.contact): // opened to be compared
 			bodies = append(bodies, o)
 		default:
 			contacts = append(contacts, o)
