@@ -272,7 +272,7 @@ func concurrentMerges(t *testing.T, e *env) { ConcurrentMerges(t, e.Store) }
 
 // ConcurrentMerges merges, unmerges and changes the same few people through all of the stores, which are one, at the same time. Each person's
 // own external id must be with the profile that the person's uid leads to at every moment, and in the end, when all merges are taken back,
-// with the person.
+// with the person, as must be just the events that were recorded by the person's uid.
 func ConcurrentMerges(t *testing.T, stores ...profile.Store) {
 	const people, writers, writes = 10, 6, 60
 	e := &env{Store: stores[0]}
@@ -292,22 +292,26 @@ func ConcurrentMerges(t *testing.T, stores ...profile.Store) {
 	expected := []string{"", profile.ReasonAlreadyMerged, profile.ReasonMergeNotFound, profile.ReasonMergeBuiltUpon}
 	var mu sync.Mutex
 	done := make(map[string]int)
+	recorded := make(map[audience.UID]int)
 	var wg sync.WaitGroup
 	for w := range writers {
 		wg.Go(func() {
 			r := rand.New(rand.NewPCG(uint64(w), 5))
 			s := stores[w%len(stores)]
-			for range writes {
+			for n := range writes {
 				a, b := uid(r.IntN(people)), uid(r.IntN(people))
 				var err error
 				what := "update"
-				switch r.IntN(5) {
+				switch r.IntN(6) {
 				case 0, 1:
 					what = "merge"
 					_, _, _, err = s.Merge(t.Context(), a, b, profile.MergeOptions{})
 				case 2, 3:
 					what = "unmerge"
 					_, _, _, err = s.Unmerge(t.Context(), a)
+				case 4:
+					what = "record"
+					_, _, err = s.Record(t.Context(), eventRows(visit(fmt.Sprint("event-", w, "-", n), a, 0)))
 				default:
 					_, _, err = s.Update(t.Context(), a, "", func(p *profile.Profile) error { p.Occupation = fmt.Sprint(r.IntN(100)); return nil })
 				}
@@ -317,6 +321,9 @@ func ConcurrentMerges(t *testing.T, stores ...profile.Store) {
 				if err == nil {
 					mu.Lock()
 					done[what]++
+					if what == "record" {
+						recorded[a]++
+					}
 					mu.Unlock()
 				}
 				check(r.IntN(people))
@@ -324,7 +331,7 @@ func ConcurrentMerges(t *testing.T, stores ...profile.Store) {
 		})
 	}
 	wg.Wait()
-	if done["merge"] < 5 || done["unmerge"] < 5 || done["update"] < 5 {
+	if done["merge"] < 5 || done["unmerge"] < 5 || done["update"] < 5 || done["record"] < 5 {
 		t.Errorf("%v were done: too few to say anything", done)
 	}
 	list, err := e.List(t.Context(), audience.UID{}, 100)
@@ -344,6 +351,13 @@ func ConcurrentMerges(t *testing.T, stores ...profile.Store) {
 		if p := e.get(t, uid(n)); p.UID != uid(n) || !reflect.DeepEqual(p.Identifiers, []profile.Identifier{external("crm", n)}) {
 			t.Errorf("person %d came back as %+v", n, p)
 		}
+		events, err := e.Events(t.Context(), uid(n), nil, 1000)
+		must(t, err)
+		if len(events) != recorded[uid(n)] {
+			t.Errorf("person %d has %d events, of which %d were recorded", n, len(events), recorded[uid(n)])
+		}
 	}
+	list, err = e.List(t.Context(), audience.UID{}, 100)
+	must(t, err)
 	e.folded(t, list)
 }

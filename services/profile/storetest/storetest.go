@@ -63,6 +63,8 @@ func Run(t *testing.T, open Open) {
 		{"a merge that cannot be taken back stays", unmergingRefused},
 		{"only merges that cannot be taken back are forgotten", purging},
 		{"merges follow each other", chains},
+		{"events go with the people who are merged and parted", mergingEvents},
+		{"events do not make what a profile says newer", mergingAfterEvents},
 		{"random merges leave what a naive store has", metamorphicMerges},
 		{"concurrent merges lose nobody", concurrentMerges},
 		{"concurrent writes get dense revisions and fail alone", concurrent},
