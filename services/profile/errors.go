@@ -47,6 +47,10 @@ const (
 	ReasonKeyUnknown           = "KEY_UNKNOWN"
 	ReasonSealBroken           = "SEAL_BROKEN"
 	ReasonRateLimited          = "RATE_LIMITED"
+	ReasonMergeNotFound        = "MERGE_NOT_FOUND"
+	ReasonMergeExpired         = "MERGE_EXPIRED"
+	ReasonMergeBuiltUpon       = "MERGE_BUILT_UPON"
+	ReasonAlreadyMerged        = "ALREADY_MERGED"
 	ReasonInternal             = "INTERNAL"
 )
 

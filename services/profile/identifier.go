@@ -98,12 +98,15 @@ func (p *Profile) canonicalIdentifiers(v *fault.Violations, rules Rules) (last e
 }
 
 func (p *Profile) sortIdentifiers() {
-	slices.SortFunc(p.Identifiers, func(a, b Identifier) int {
-		return cmp.Or(cmp.Compare(place(IdentifierKinds, a.Kind), place(IdentifierKinds, b.Kind)), strings.Compare(a.Source, b.Source), strings.Compare(a.Value, b.Value))
-	})
+	slices.SortFunc(p.Identifiers, CompareIdentifiers)
 	if len(p.Identifiers) == 0 {
 		p.Identifiers = nil
 	}
+}
+
+// CompareIdentifiers orders identifiers as canonical profiles hold them: by kind, source and value.
+func CompareIdentifiers(a, b Identifier) int {
+	return cmp.Or(cmp.Compare(place(IdentifierKinds, a.Kind), place(IdentifierKinds, b.Kind)), strings.Compare(a.Source, b.Source), strings.Compare(a.Value, b.Value))
 }
 
 // NormalizeIdentifiers brings what was stored by programs that knew no normal forms into them. What has none stays as it is, and what

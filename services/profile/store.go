@@ -2,6 +2,7 @@ package profile
 
 import (
 	"context"
+	"time"
 
 	"github.com/narrowcast/narrowcast/pkg/audience"
 )
@@ -48,6 +49,29 @@ type Row struct {
 	Profile *Profile
 	// Etag, if given, must be that of the profile found.
 	Etag string
+	// Source is the system that the row comes from; "": not stated.
+	Source string
+}
+
+// WriteOption says something of a write that most do not say.
+type WriteOption func(*WriteOptions)
+
+// WriteOptions are what options of a write say.
+type WriteOptions struct {
+	// Source is the system that the data come from; "": not stated.
+	Source string
+}
+
+// From names the system that the data of a write come from. What the write changes is remembered as coming from there.
+func From(source string) WriteOption { return func(o *WriteOptions) { o.Source = source } }
+
+// OptionsOf returns what options say together.
+func OptionsOf(options []WriteOption) WriteOptions {
+	var o WriteOptions
+	for _, say := range options {
+		say(&o)
+	}
+	return o
 }
 
 // Progress is how far an import has come, over all its streams.
@@ -134,6 +158,8 @@ type Change struct {
 	Stored    *Stored
 	Deleted   *audience.UID
 	Attribute *Attribute
+	// MergedInto, beside Deleted, is the profile that the person is now, where the deleted one was merged.
+	MergedInto *audience.UID
 }
 
 // Store keeps profiles and declarations of attributes. Every method may be called concurrently; a context that ends gives its
@@ -141,16 +167,18 @@ type Change struct {
 // (STORE_UNAVAILABLE), also after Close.
 //
 // Writes. Each successful write is durable, wholly or not at all, when its method returns; concurrent writes share a commit and
-// fail alone. What is changed gets a revision of its own: dense, in the order of commits, within a commit by uid. A write that
-// changes nothing gets none. The position that a write returns includes it. Profiles and events handed in are canonical, and belong to
-// the store from then on; those handed out belong to the caller. Traits, and a lifecycle that follows from them, are the store's own:
-// see KeepComputed for what becomes of those in a profile handed in.
+// fail alone. What is changed gets a revision of its own: dense, in the order of commits, within a commit declarations first, then
+// profiles that go, then the others, each by uid. A write that changes nothing gets none. The position that a write returns includes it.
+// Profiles and events handed in are canonical, and belong to the store from then on; those handed out belong to the caller. Traits, and a
+// lifecycle that follows from them, are the store's own: see KeepComputed for what becomes of those in a profile handed in. Of each part of
+// a profile the store remembers when it was last changed, and from which source.
 type Store interface {
 	// Create stores a new profile. A UID of zero gets one. A uid that is taken, or was that of a deleted profile, is Exists
 	// (PROFILE_EXISTS), an external id that another profile holds is Exists (EXTERNAL_ID_TAKEN). A requestID that is not empty
 	// and was given within the last hour returns what that call returned, and changes nothing.
-	Create(ctx context.Context, p *Profile, requestID string) (*Profile, Position, error)
-	// Get returns one profile, or NotFound (PROFILE_NOT_FOUND).
+	Create(ctx context.Context, p *Profile, requestID string, options ...WriteOption) (*Profile, Position, error)
+	// Get returns one profile, or NotFound (PROFILE_NOT_FOUND). The uid of a profile that was merged leads to the one that the person is
+	// now, here and in every method that takes a uid but for Create, to which it is taken, and Unmerge.
 	Get(ctx context.Context, uid audience.UID) (*Profile, error)
 	// BatchGet returns the profiles in the order of uids, as of one moment; nil where there is none.
 	BatchGet(ctx context.Context, uids []audience.UID) ([]*Profile, error)
@@ -162,14 +190,28 @@ type Store interface {
 	// Update calls change with the profile as it is and stores what change made of it, which must be canonical and have the
 	// same UID. change may be called late, and again where another process was quicker; it must be quick; its error fails the update unchanged. An etag that is not
 	// empty and not the current one is Conflict (ETAG_MISMATCH). NotFound, Exists as in Get and Create.
-	Update(ctx context.Context, uid audience.UID, etag string, change func(*Profile) error) (*Profile, Position, error)
-	// Delete deletes a profile and frees its external ids; its uid is not given again. Errors as in Update.
+	Update(ctx context.Context, uid audience.UID, etag string, change func(*Profile) error, options ...WriteOption) (*Profile, Position, error)
+	// Delete deletes a profile and frees its external ids; its uid is not given again. By the uid of a profile that was merged, the whole
+	// person is deleted; no merge into a deleted profile can be taken back, and nothing is kept of it. Errors as in Update.
 	Delete(ctx context.Context, uid audience.UID, etag string) (Position, error)
 	// Upsert creates or replaces profiles in one commit, all or none, one after the other: a later row sees what an earlier one
 	// did. A row is matched by its UID if given, else by the first of its external ids that is held, else it is created. A row
 	// whose external ids belong to several profiles, or to another one than its UID's, is Exists (EXTERNAL_ID_TAKEN); a uid of a
 	// deleted profile is Exists (PROFILE_EXISTS). The fault names the row by the path profiles[i].
 	Upsert(ctx context.Context, rows []Row) ([]Upserted, Position, error)
+
+	// Merge makes one profile of two that are one person, as package merging says, and returns the one that remains and until when the merge
+	// can be taken back. The other one goes, in the same commit: its identifiers are the survivor's from then on, and its uid leads there.
+	// NotFound; Conflict (ETAG_MISMATCH) for either etag; Precondition (ALREADY_MERGED) if the two are one.
+	Merge(ctx context.Context, survivor, merged audience.UID, want MergeOptions) (*Profile, time.Time, Position, error)
+	// Unmerge takes a merge back, in one commit: the profile that was merged is there again under its uid, and the one that it was merged
+	// into gives back what it got, as package merging says. It returns the two. NotFound (MERGE_NOT_FOUND); Precondition (MERGE_EXPIRED)
+	// after the period of the store; Precondition (MERGE_BUILT_UPON) where the survivor was itself merged into another one or deleted since, or
+	// another profile was merged into it since, whose merge must be taken back first; Exists (EXTERNAL_ID_TAKEN) where a third profile has
+	// taken one of its external ids meanwhile.
+	Unmerge(ctx context.Context, merged audience.UID) (restored, remaining *Profile, at Position, err error)
+	// PurgeMerges forgets what is kept of merges that can no longer be taken back, and returns of how many. Uids still lead where they led.
+	PurgeMerges(ctx context.Context) (int, error)
 
 	// ImportProgress returns how far an import has come; zero for one that is not known.
 	ImportProgress(ctx context.Context, id string) (Progress, Position, error)

@@ -128,13 +128,16 @@ func (p *Profile) canonicalConsents(v *fault.Violations) {
 		c.Source = audience.NormalizeText(c.Source)
 		c.Decided = canonicalTime(c.Decided)
 	}
-	slices.SortFunc(p.Consents, func(a, b Consent) int {
-		return cmp.Or(cmp.Compare(place(audience.Purposes, a.Purpose), place(audience.Purposes, b.Purpose)),
-			cmp.Compare(place(audience.Channels, a.Channel), place(audience.Channels, b.Channel)))
-	})
+	slices.SortFunc(p.Consents, CompareConsents)
 	if len(p.Consents) == 0 {
 		p.Consents = nil
 	}
+}
+
+// CompareConsents orders consents as canonical profiles hold them: by purpose, then by channel with the general decision first.
+func CompareConsents(a, b Consent) int {
+	return cmp.Or(cmp.Compare(place(audience.Purposes, a.Purpose), place(audience.Purposes, b.Purpose)),
+		cmp.Compare(place(audience.Channels, a.Channel), place(audience.Channels, b.Channel)))
 }
 
 // canonicalTime cuts a time to what is stored. The zero time, unknown, stays zero.

@@ -138,7 +138,7 @@ var laws = []law{
 		why: "internal platforms import it",
 	},
 	{
-		name: "nouns are pure", from: `^services/((profile|segment|persona|campaign)|profile/behaviour)$`, never: join(sql, rds, rpc, gen, sdk),
+		name: "nouns are pure", from: `^services/((profile|segment|persona|campaign)|profile/(behaviour|merging))$`, never: join(sql, rds, rpc, gen, sdk),
 		why: "domain types are not wire types and do no I/O",
 	},
 	{

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -26,6 +27,8 @@ type Config struct {
 	Keys         string              `help:"File of the keys that seal names and identifiers; made if it is not there, unless the profiles are in PostgreSQL: replicas share it. Keep a copy apart from those of the profiles." env:"NARROWCAST_PROFILE_KEYS" default:"profile.keys"`
 	Allow        []string            `name:"allow-identifiers" help:"Rules of identifiers that stand for nobody which are not applied." env:"NARROWCAST_PROFILE_ALLOW_IDENTIFIERS" default:"reserved_domain,fictitious_phone" placeholder:"RULE"`
 	PhoneRegion  string              `help:"Country (ISO 3166-1 alpha-2) of phone numbers without country code; none: they are refused." env:"NARROWCAST_PROFILE_PHONE_REGION" placeholder:"FR"`
+	Trust        []string            `name:"trusted-sources" help:"Sources of data from the most trusted on, for merges that prefer the more trusted of two values." env:"NARROWCAST_PROFILE_TRUSTED_SOURCES" placeholder:"SOURCE"`
+	UndoPeriod   time.Duration       `help:"How long a merge of two profiles can be undone; what both were is kept, sealed, as long." env:"NARROWCAST_PROFILE_UNDO_PERIOD" default:"720h"`
 	Currency     string              `help:"Currency (ISO 4217) in which money without a named currency is compared." env:"NARROWCAST_CURRENCY" default:"EUR"`
 	TimeZone     string              `help:"Time zone (IANA) in which days turn." env:"NARROWCAST_TIME_ZONE" default:"UTC"`
 	Silence      int64               `help:"Days after a purchase for which its buyer is a customer; then lapsed." env:"NARROWCAST_PROFILE_SILENCE" default:"365" placeholder:"DAYS"`
@@ -42,11 +45,14 @@ type Config struct {
 	SendTimeout  time.Duration       `help:"How long a watcher may leave a message waiting before it is cut." env:"NARROWCAST_PROFILE_SEND_TIMEOUT" default:"30s"`
 }
 
+// sourceName is how requests name a source.
+var sourceName = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,62}$`)
+
 // Default returns the configuration that holds where nothing is said.
 func Default() Config {
 	return Config{
-		Silence: profile.DefaultSilence,
-		Path:    "profile.db", Connections: 8, Keys: "profile.keys", Allow: slices.Clone(profile.DefaultAllow), Currency: "EUR", TimeZone: "UTC",
+		Path: "profile.db", Connections: 8, Keys: "profile.keys", Allow: slices.Clone(profile.DefaultAllow),
+		UndoPeriod: 30 * 24 * time.Hour, Currency: "EUR", TimeZone: "UTC", Silence: profile.DefaultSilence,
 		DueInterval: time.Minute, DueRows: 500, DuePause: 20 * time.Millisecond,
 		GroupDelay: 5 * time.Millisecond, GroupChanges: 1000, UnitRows: 5000, UnitDelay: 200 * time.Millisecond,
 		Checkpoint: 500 * time.Millisecond, SendTimeout: 30 * time.Second,
@@ -64,7 +70,7 @@ func (c Config) store(keys *keyring.Source, deps Deps) (sqlstore.Config, error) 
 			Path: c.Path, URL: c.Database, Schema: "profile", Migrate: c.Migrate, Readers: c.Connections,
 			TracerProvider: deps.TracerProvider, MeterProvider: deps.MeterProvider,
 		},
-		Keys: keys, Logger: deps.Logger, Now: deps.Now, GroupDelay: c.GroupDelay, GroupChanges: c.GroupChanges,
+		Keys: keys, Logger: deps.Logger, Now: deps.Now, GroupDelay: c.GroupDelay, GroupChanges: c.GroupChanges, UndoPeriod: c.UndoPeriod,
 		Behaviour: behaviour.Settings{Currency: c.Currency, Location: zone, Silence: c.Silence}, Retention: profile.Retention{Days: c.KeepEvents, Of: c.KeepEventsOf},
 	}, nil
 }
@@ -96,6 +102,10 @@ func (c Config) Validate() error {
 	if _, err := time.LoadLocation(c.TimeZone); err != nil || c.TimeZone == "" || c.TimeZone == "Local" {
 		errs = append(errs, errors.New("time-zone: give an IANA name such as Europe/Paris"))
 	}
+	for _, source := range c.Trust {
+		check(sourceName.MatchString(source), "trusted-sources: a source is 1 to 63 of a-z, 0-9, _ and -, beginning with a letter, as writes name it")
+	}
+	check(c.UndoPeriod > 0 && c.UndoPeriod <= 10*365*24*time.Hour, "undo-period: give up to ten years")
 	check(c.KeepEvents >= 0 && c.KeepEvents <= profile.MaxRetention, "keep-events: give a number of days, 0 for ever")
 	for kind, days := range c.KeepEventsOf {
 		check(profile.IsEventKind(kind) && days >= 0 && days <= profile.MaxRetention, "keep-events-of: give kinds of events and days, such as visit=90")

@@ -94,6 +94,7 @@ func New(ctx context.Context, cfg Config, deps Deps) (*Server, error) {
 	if s.rpc, err = rpc.New(ctx, rpc.Options{
 		Store: store, Logger: deps.Logger, Currency: cfg.Currency, TimeZone: cfg.TimeZone,
 		Now:        deps.Now,
+		Trust:      cfg.Trust,
 		Rules:      profile.Rules{Guard: guard, Allow: cfg.Allow, Region: cfg.PhoneRegion},
 		Checkpoint: cfg.Checkpoint, SendTimeout: cfg.SendTimeout, UnitRows: cfg.UnitRows, UnitDelay: cfg.UnitDelay,
 	}); err != nil {
@@ -112,7 +113,7 @@ func New(ctx context.Context, cfg Config, deps Deps) (*Server, error) {
 	if err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
-	s.jobs = append(s.jobs, keys.Run, rekeying.Run, days.Run)
+	s.jobs = append(s.jobs, keys.Run, rekeying.Run, days.Run, func(ctx context.Context) error { return purgeMerges(ctx, store, log) })
 	return s, nil
 }
 
@@ -124,7 +125,8 @@ func (s *Server) Register(r grpc.ServiceRegistrar) {
 	profilev1.RegisterEventServiceServer(r, s.rpc)
 }
 
-// Run follows the key file, puts what is stored under its primary keys and keeps traits up with the days until ctx ends.
+// Run follows the key file, puts what is stored under its primary keys, keeps traits up with the days and forgets merges that can no longer
+// be undone, until ctx ends.
 func (s *Server) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for _, job := range s.jobs {

@@ -152,7 +152,7 @@ func (x *transcript) etag() string {
 
 func (x *transcript) step() {
 	ctx := x.t.Context()
-	switch x.r.IntN(9) {
+	switch x.r.IntN(12) {
 	case 0, 1:
 		request := ""
 		if x.r.IntN(3) == 0 {
@@ -201,6 +201,13 @@ func (x *transcript) step() {
 			})
 		}
 		x.say("attribute", err, a, at.Revision)
+	case 9, 10:
+		want := profile.MergeOptions{Etag: x.etag(), Policy: profile.MergePolicy(x.r.IntN(2)), Trust: []string{"crm"}}
+		p, until, at, err := x.Merge(ctx, x.any(), x.any(), want)
+		x.say("merge", err, x.person(p), until, at.Revision)
+	case 11:
+		restored, remaining, at, err := x.Unmerge(ctx, x.any())
+		x.say("unmerge", err, x.person(restored), x.person(remaining), at.Revision)
 	}
 }
 
@@ -233,11 +240,14 @@ func (x *transcript) readAll() {
 			must(x.t, err)
 			for _, c := range page.Changes {
 				after = c.Revision
-				deleted := audience.UID{}
+				var deleted, into audience.UID
 				if c.Deleted != nil {
 					deleted = *c.Deleted
 				}
-				x.say("changed", nil, c.Revision, x.person(c.Profile), x.name(deleted), c.Attribute)
+				if c.MergedInto != nil {
+					into = *c.MergedInto
+				}
+				x.say("changed", nil, c.Revision, x.person(c.Profile), x.name(deleted), x.name(into), c.Attribute)
 			}
 			x.say("page", nil, page.Head.Revision, page.More)
 			if !page.More {

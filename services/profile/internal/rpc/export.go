@@ -35,6 +35,7 @@ type export struct {
 	kinds    []string
 	purposes []string
 	today    int64
+	led      map[audience.UID]bool // exported by a former uid
 }
 
 // ExportIdentifiers streams identifiers as a destination wants them.
@@ -99,7 +100,7 @@ func (s *Service) newExport(start *profilev1.ExportIdentifiersRequest_Start) (*e
 	if err != nil {
 		return nil, fault.InvalidField(profile.ReasonValidationFailed, "start.destination", "name a destination such as DESTINATION_GOOGLE")
 	}
-	e := &export{s: s, to: to, kinds: to.Kinds(), purposes: to.Purposes(), today: s.today()}
+	e := &export{s: s, to: to, kinds: to.Kinds(), purposes: to.Purposes(), today: s.today(), led: make(map[audience.UID]bool)}
 	if len(start.GetKinds()) > 0 {
 		e.kinds = e.kinds[:0]
 		for i, kind := range start.GetKinds() {
@@ -125,8 +126,8 @@ func (e *export) page(ctx context.Context, packed []byte) (*profilev1.ExportIden
 		return nil, err
 	}
 	res := &profilev1.ExportIdentifiersResponse{}
-	for _, p := range found {
-		if p == nil {
+	for i, p := range found {
+		if p == nil || e.again(p.UID, uids[i], uids[:i]) {
 			res.NotFound++
 			continue
 		}
@@ -141,6 +142,19 @@ func (e *export) page(ctx context.Context, packed []byte) (*profilev1.ExportIden
 		}
 	}
 	return res, nil
+}
+
+// again reports whether a person was exported before, by another uid: that of a profile that was merged leads to the one that the person is
+// now. earlier are the uids before on the page. Who was exported by their own uid on a page before is not remembered, and may come again.
+func (e *export) again(is, asked audience.UID, earlier []audience.UID) bool {
+	if e.led[is] {
+		return true
+	}
+	if is == asked {
+		return false
+	}
+	e.led[is] = true
+	return slices.Contains(earlier, is)
 }
 
 // record is what a person has for the destination; withheld says that consent kept something back. An identifier that the destination

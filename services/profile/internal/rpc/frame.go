@@ -35,6 +35,9 @@ func appendChange(frame []byte, c profile.Change) ([]byte, error) {
 			one.Change = &profilev1.WatchProfilesResponse_Change_Profile{Profile: toWire(c.Profile)}
 		case c.Deleted != nil:
 			one.Change = &profilev1.WatchProfilesResponse_Change_DeletedProfile{DeletedProfile: wire.ProfileName(*c.Deleted)}
+			if c.MergedInto != nil {
+				one.MergedInto = wire.ProfileName(*c.MergedInto)
+			}
 		case c.Attribute != nil:
 			one.Change = &profilev1.WatchProfilesResponse_Change_Attribute{Attribute: attributeToWire(c.Attribute)}
 		}

@@ -17,12 +17,13 @@ func (s *Service) ImportProfiles(stream grpc.BidiStreamingServer[profilev1.Impor
 
 // profileImport is an import of profiles.
 type profileImport struct {
-	s  *Service
-	id string
+	s      *Service
+	id     string
+	source string // that the rows come from
 }
 
 func (i *profileImport) start(first *profilev1.ImportProfilesRequest) importID {
-	i.id = first.GetStart().GetImportId()
+	i.id, i.source = first.GetStart().GetImportId(), first.GetStart().GetSource()
 	return importID{"profiles", i.id}
 }
 
@@ -51,7 +52,7 @@ func (i *profileImport) read(ctx context.Context, q *profilev1.ImportProfilesReq
 	for n, m := range q.GetChunk().GetProfiles()[known:] {
 		p, err := i.s.row(m, schema)
 		if err == nil {
-			to.rows[n] = profile.Row{Profile: p, Etag: m.GetEtag()}
+			to.rows[n] = profile.Row{Profile: p, Etag: m.GetEtag(), Source: i.source}
 		} else if err := to.refuse(n, err); err != nil {
 			return err
 		}

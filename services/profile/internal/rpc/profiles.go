@@ -23,7 +23,7 @@ func (s *Service) CreateProfile(ctx context.Context, req *profilev1.CreateProfil
 	if err != nil {
 		return nil, below("profile", err)
 	}
-	made, at, err := s.store.Create(ctx, p, req.GetRequestId())
+	made, at, err := s.store.Create(ctx, p, req.GetRequestId(), profile.From(req.GetSource()))
 	if err != nil {
 		return nil, err
 	}
@@ -165,7 +165,7 @@ func (s *Service) UpdateProfile(ctx context.Context, req *profilev1.UpdateProfil
 		// What was there is canonical and so is the patch, and a mask takes over whole fields: so is what comes of it.
 		mask.Apply(p, patch)
 		return nil
-	})
+	}, profile.From(req.GetSource()))
 	if err != nil {
 		return nil, err
 	}
@@ -208,7 +208,7 @@ func (s *Service) BatchUpsertProfiles(ctx context.Context, req *profilev1.BatchU
 			}
 			only = err
 		}
-		rows[i] = profile.Row{Profile: p, Etag: m.GetEtag()}
+		rows[i] = profile.Row{Profile: p, Etag: m.GetEtag(), Source: req.GetSource()}
 	}
 	switch {
 	case wrong == 1: // with the metadata that a collection has no place for

@@ -26,6 +26,8 @@ type Options struct {
 	Currency, TimeZone string
 	// Rules say which identifiers are taken.
 	Rules profile.Rules
+	// Trust names the sources of data from the most trusted on, for merges that prefer it.
+	Trust []string
 	// Now is the clock by which consents expire and dates are plausible; nil: time.Now.
 	Now func() time.Time
 	// Checkpoint is how often a watcher hears of the position when nothing changes, default 500 ms. The store is asked as

@@ -29,16 +29,22 @@ func (s *Store) unseal(ring *keyring.Ring, uid audience.UID, sealed []byte) ([]b
 	if len(sealed) == 0 {
 		return nil, nil
 	}
-	contact, err := ring.Open(sealed, uid[:])
-	if err != nil && fault.ReasonOf(err) == keyring.ReasonKeyUnknown {
-		if now := s.cfg.Keys.Ring(); now != ring {
-			contact, err = now.Open(sealed, uid[:])
-		}
-	}
+	contact, err := s.open(ring, sealed, uid[:])
 	if err != nil {
 		return nil, fmt.Errorf("open contact of %s: %w", nameOf(uid), err)
 	}
 	return contact, nil
+}
+
+// open opens what a ring sealed, if need be with the ring that is current.
+func (s *Store) open(ring *keyring.Ring, sealed, associated []byte) ([]byte, error) {
+	plain, err := ring.Open(sealed, associated)
+	if err != nil && fault.ReasonOf(err) == keyring.ReasonKeyUnknown {
+		if now := s.cfg.Keys.Ring(); now != ring {
+			plain, err = now.Open(sealed, associated)
+		}
+	}
+	return plain, err
 }
 
 // kindNumbers are the kinds of identifiers as they are stored.

@@ -158,14 +158,20 @@ func (d *draft) whose(r profile.EventRow, create bool) (audience.UID, error) {
 			return uid, err
 		}
 		p := &profile.Profile{Identifiers: []profile.Identifier{r.Whose}}
-		_, err = d.putProfile(e, p)
+		_, err = d.putProfile(e, p, "")
 		return e.uid, err
 	default:
-		alive := slices.DeleteFunc(slices.Clone(d.b.dbBearers[r.Whose]), func(one audience.UID) bool { return !d.entry(one).exists })
+		var alive []audience.UID
+		for _, one := range d.b.dbBearers[r.Whose] {
+			if one = d.follow(one); d.entry(one).exists && !slices.Contains(alive, one) {
+				alive = append(alive, one)
+			}
+		}
 		return profile.OneOf(alive)
 	}
+	uid = d.follow(uid)
 	if !d.entry(uid).exists {
-		return uid, profile.NotFound(nameOf(uid))
+		return uid, profile.NotFound(nameOf(r.Event.UID))
 	}
 	return uid, nil
 }
@@ -180,7 +186,11 @@ func (d *draft) record(r profile.EventRow, create bool) (profile.Recorded, error
 	if err != nil {
 		return profile.Recorded{}, err
 	}
-	d.events[key] = &happening{exists: true, fresh: true, uid: uid, event: r.Event}
+	h := &happening{exists: true, fresh: true, uid: uid, event: r.Event}
+	if asked := r.Event.UID; asked != (audience.UID{}) && asked != uid {
+		h.origin = asked // should the merge of that profile be taken back
+	}
+	d.events[key] = h
 	d.touched[uid] = true
 	return profile.Recorded{UID: uid}, nil
 }
@@ -277,11 +287,12 @@ func (s *Store) DeleteEvent(ctx context.Context, uid audience.UID, id string) (p
 		if err := d.b.load(ctx, []audience.UID{uid}); err != nil {
 			return err
 		}
-		if h := d.happening(key); !h.exists || h.uid != uid {
+		now := d.follow(uid)
+		if h := d.happening(key); !h.exists || h.uid != now {
 			return profile.EventNotFound(uid, id)
 		}
 		d.events[key] = &happening{}
-		d.touched[uid] = true
+		d.touched[now] = true
 		return nil
 	})
 }
@@ -332,23 +343,19 @@ func (s *Store) Events(ctx context.Context, uid audience.UID, before *profile.Ev
 	out := make([]*profile.Event, 0, min(limit, 1000))
 	err := s.db.ReadTx(ctx, func(tx *sql.Tx) error {
 		out = out[:0]
-		var n int
-		if err := tx.QueryRowContext(ctx, "select count(*) from profiles where uid = $1", uid[:]).Scan(&n); err != nil {
+		now, err := s.person(ctx, tx, uid)
+		if err != nil {
 			return err
 		}
-		if n == 0 {
-			return profile.NotFound(nameOf(uid))
-		}
 		var rows *sql.Rows
-		var err error
 		if before == nil {
-			rows, err = tx.StmtContext(ctx, s.stmt.newestEvents).QueryContext(ctx, uid[:], limit)
+			rows, err = tx.StmtContext(ctx, s.stmt.newestEvents).QueryContext(ctx, now[:], limit)
 		} else {
 			key := keyOfEvent(before.ID)
-			rows, err = tx.StmtContext(ctx, s.stmt.olderEvents).QueryContext(ctx, uid[:], before.Time.UnixMicro(), key[:], limit)
+			rows, err = tx.StmtContext(ctx, s.stmt.olderEvents).QueryContext(ctx, now[:], before.Time.UnixMicro(), key[:], limit)
 		}
 		return eachRow(rows, err, func(rows *sql.Rows) error {
-			e, err := scanEvent(rows, uid)
+			e, err := scanEvent(rows, now)
 			out = append(out, e)
 			return err
 		})

@@ -12,7 +12,7 @@ func (postgres) sizes() []int { return nil }
 
 func (postgres) text(query string, lead, _ int) string {
 	any := func(of string) string { return fmt.Sprintf("= any($%d::%s[])", lead+1, of) }
-	return strings.NewReplacer("{uid}", "uuid_send(uid)", "{origin}", "uuid_send(origin)", "{in uid}", any("uuid"), "{in hash}", any("bytea"), "{for update}", " for update").Replace(query)
+	return strings.NewReplacer("{uid}", "uuid_send(uid)", "{origin}", "uuid_send(origin)", "{survivor}", "uuid_send(survivor)", "{target}", "uuid_send(target)", "{in uid}", any("uuid"), "{in hash}", any("bytea"), "{for update}", " for update").Replace(query)
 }
 
 var columnTypes = [...]string{uidColumn: "uuid", bytesColumn: "bytea", intColumn: "bigint"}
@@ -30,12 +30,12 @@ func (postgres) writes(p *preparer, st *statements) {
 		return &bulk{one: p.stmt(p.db.Write, strings.Replace(query, "{rows}", from, 1)), columns: columns}
 	}
 	const u, b, n = uidColumn, bytesColumn, intColumn
-	st.insertProfiles = rows("insert into profiles (uid, revision, create_time, update_time, body, contact, contact_key) select * from {rows}", u, n, n, n, b, b, n)
-	st.updateBodies = rows("update profiles p set revision = c2, update_time = c4, body = c5 from {rows} where p.uid = c1", u, n, n, n, b)
-	st.updateContacts = rows("update profiles p set revision = c2, update_time = c4, body = c5, contact = c6, contact_key = c7 from {rows} where p.uid = c1", u, n, n, n, b, b, n)
+	st.insertProfiles = rows("insert into profiles (uid, revision, create_time, update_time, body, provenance, contact, contact_key) select * from {rows}", u, n, n, n, b, b, b, n)
+	st.updateBodies = rows("update profiles p set revision = c2, update_time = c4, body = c5, provenance = c6 from {rows} where p.uid = c1", u, n, n, n, b, b)
+	st.updateContacts = rows("update profiles p set revision = c2, update_time = c4, body = c5, provenance = c6, contact = c7, contact_key = c8 from {rows} where p.uid = c1", u, n, n, n, b, b, b, n)
 	st.rekeyContacts = rows("update profiles p set contact = c3, contact_key = c4 from {rows} where p.uid = c1 and p.revision = c2", u, n, b, n)
 	st.deleteProfiles = rows("delete from profiles p using {rows} where p.uid = c1", u)
-	st.insertTombstones = rows("insert into tombstones (uid, revision) select * from {rows}", u, n)
+	st.insertTombstones = rows("insert into tombstones (uid, revision) select * from {rows} on conflict (uid) do update set revision = excluded.revision", u, n)
 	st.insertHashes = rows("insert into identifiers (key_id, hash, uid, kind) select * from {rows} on conflict (key_id, hash, uid) do nothing", n, b, u, n)
 	st.insertEvents = rows("insert into events (id, uid, time, create_time, origin, event_id, body) select * from {rows}", b, u, n, n, u, b, b)
 	st.moveEvents = rows("update events e set uid = c3, origin = c4 from {rows} where e.id = c1 and e.uid = c2", b, u, u, u)

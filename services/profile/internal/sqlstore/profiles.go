@@ -10,9 +10,10 @@ import (
 )
 
 // Create stores a new profile.
-func (s *Store) Create(ctx context.Context, p *profile.Profile, requestID string) (*profile.Profile, profile.Position, error) {
+func (s *Store) Create(ctx context.Context, p *profile.Profile, requestID string, options ...profile.WriteOption) (*profile.Profile, profile.Position, error) {
 	var made *op
 	var first *profile.Profile
+	source := profile.OptionsOf(options).Source
 	pos, err := s.submit(ctx, "create profile", 1, func(ctx context.Context, d *draft) (err error) {
 		made, first = nil, nil
 		if requestID != "" {
@@ -20,7 +21,7 @@ func (s *Store) Create(ctx context.Context, p *profile.Profile, requestID string
 				return err
 			}
 		}
-		made, err = d.create(ctx, p)
+		made, err = d.create(ctx, p, source)
 		if err == nil && requestID != "" {
 			made.requestID = requestID
 			d.requests[requestID] = made
@@ -38,7 +39,7 @@ func (s *Store) Create(ctx context.Context, p *profile.Profile, requestID string
 	return first, pos, nil
 }
 
-func (d *draft) create(ctx context.Context, p *profile.Profile) (*op, error) {
+func (d *draft) create(ctx context.Context, p *profile.Profile, source string) (*op, error) {
 	ids := p.ExternalIDs()
 	if err := d.b.loadHolders(ctx, ids); err != nil {
 		return nil, err
@@ -61,13 +62,14 @@ func (d *draft) create(ctx context.Context, p *profile.Profile) (*op, error) {
 		return nil, err
 	}
 	profile.KeepComputed(p, nil)
-	return d.putProfile(old, p)
+	return d.putProfile(old, p, source)
 }
 
 // Update changes a profile.
-func (s *Store) Update(ctx context.Context, uid audience.UID, etag string, change func(*profile.Profile) error) (*profile.Profile, profile.Position, error) {
+func (s *Store) Update(ctx context.Context, uid audience.UID, etag string, change func(*profile.Profile) error, options ...profile.WriteOption) (*profile.Profile, profile.Position, error) {
 	var made *op
 	var same *profile.Profile
+	source := profile.OptionsOf(options).Source
 	pos, err := s.submit(ctx, "update profile", 1, func(ctx context.Context, d *draft) error {
 		made, same = nil, nil
 		old, err := d.found(ctx, uid, etag)
@@ -82,13 +84,13 @@ func (s *Store) Update(ctx context.Context, uid audience.UID, etag string, chang
 		if err := change(p); err != nil {
 			return err
 		}
-		p.UID = uid
+		p.UID = old.uid
 		profile.KeepComputed(p, computed)
 		ids := p.ExternalIDs()
 		if err := d.b.loadHolders(ctx, ids); err != nil {
 			return err
 		}
-		if err := d.claim(uid, ids); err != nil {
+		if err := d.claim(old.uid, ids); err != nil {
 			return err
 		}
 		body, contact := record.Body(make([]byte, 0, len(old.body)+64), p), record.Contact(nil, p)
@@ -100,7 +102,7 @@ func (s *Store) Update(ctx context.Context, uid audience.UID, etag string, chang
 			made, same = old.op, p
 			return nil
 		}
-		made, err = d.put(old, body, contact, ids)
+		made, err = d.put(old, p, body, contact, ids, source)
 		return err
 	})
 	if err != nil {
@@ -121,6 +123,9 @@ func (s *Store) Delete(ctx context.Context, uid audience.UID, etag string) (prof
 	return s.submit(ctx, "delete profile", 1, func(ctx context.Context, d *draft) error {
 		old, err := d.found(ctx, uid, etag)
 		if err != nil {
+			return err
+		}
+		if err := d.forgetMerges(ctx, old.uid); err != nil {
 			return err
 		}
 		_, err = d.remove(old)

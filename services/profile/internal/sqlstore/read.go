@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/narrowcast/narrowcast/pkg/audience"
@@ -27,27 +29,46 @@ func (s *Store) Get(ctx context.Context, uid audience.UID) (*profile.Profile, er
 // BatchGet returns the profiles in the order of uids, nil where there is none.
 func (s *Store) BatchGet(ctx context.Context, uids []audience.UID) ([]*profile.Profile, error) {
 	byUID := make(map[audience.UID]*profile.Profile, len(uids))
+	var targets map[audience.UID]audience.UID
 	r := reader{s: s, ring: s.cfg.Keys.Ring()}
-	err := s.db.ReadTx(ctx, func(tx *sql.Tx) error {
-		return s.stmt.readProfiles.each(ctx, tx, nil, keysOf(uids), func(rows *sql.Rows) error {
-			p, _, err := r.profile(rows)
-			if err == nil {
-				byUID[p.UID] = p
-			}
+	err := s.db.ReadTx(ctx, func(tx *sql.Tx) (err error) {
+		if err := r.read(ctx, tx, uids, byUID); err != nil {
 			return err
-		})
+		}
+		gone := slices.DeleteFunc(slices.Clone(uids), func(uid audience.UID) bool { return byUID[uid] != nil })
+		if len(gone) == 0 {
+			return nil
+		}
+		if targets, err = s.readTargets(ctx, tx, gone); err != nil {
+			return err
+		}
+		return r.read(ctx, tx, slices.Collect(maps.Values(targets)), byUID)
 	})
 	if err != nil {
 		return nil, s.translate(fmt.Errorf("read profiles: %w", err))
 	}
 	out := make([]*profile.Profile, len(uids))
 	for i, uid := range uids {
+		if target, merged := targets[uid]; merged {
+			uid = target
+		}
 		if p := byUID[uid]; p != nil {
 			out[i] = p
 			byUID[uid] = p.Clone() // asked for twice: two profiles that share nothing
 		}
 	}
 	return out, nil
+}
+
+// read reads the profiles that there are into a map.
+func (r reader) read(ctx context.Context, tx *sql.Tx, uids []audience.UID, to map[audience.UID]*profile.Profile) error {
+	return r.s.stmt.readProfiles.each(ctx, tx, nil, keysOf(uids), func(rows *sql.Rows) error {
+		p, _, err := r.profile(rows)
+		if err == nil {
+			to[p.UID] = p
+		}
+		return err
+	})
 }
 
 // List returns profiles by uid.

@@ -17,6 +17,7 @@ type rekeyed struct {
 	profiles []*entry
 	stray    []hashRow // rows under other keys
 	requests []sealedRequest
+	merges   []sealedMerge
 }
 
 type sealedRequest struct {
@@ -26,11 +27,12 @@ type sealedRequest struct {
 }
 
 func (r *rekeyed) empty() bool {
-	return len(r.profiles) == 0 && len(r.stray) == 0 && len(r.requests) == 0
+	return len(r.profiles) == 0 && len(r.stray) == 0 && len(r.requests) == 0 && len(r.merges) == 0
 }
 
 func (r *rekeyed) merge(o rekeyed) {
 	r.profiles, r.stray, r.requests = append(r.profiles, o.profiles...), append(r.stray, o.stray...), append(r.requests, o.requests...)
+	r.merges = append(r.merges, o.merges...)
 }
 
 // The keys in use, by steps through an index: there are few, and many rows under each.
@@ -88,7 +90,10 @@ func (s *Store) Rekey(ctx context.Context, limit int) (int, error) {
 		if err := d.rekeyRequests(ctx, limit); err != nil {
 			return err
 		}
-		changed = max(len(seen), len(d.rekeyed.stray), len(d.rekeyed.requests))
+		if err := d.rekeyMerges(ctx, limit); err != nil {
+			return err
+		}
+		changed = max(len(seen), len(d.rekeyed.stray), len(d.rekeyed.requests), len(d.rekeyed.merges))
 		return nil
 	})
 	return changed, err
@@ -240,7 +245,7 @@ func (b *batch) writeRekeyed(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	return b.writeRekeyedMerges(ctx, b.ring)
 }
 
 // KeyUse counts what is under which key.
@@ -255,6 +260,7 @@ func (s *Store) KeyUse(ctx context.Context) (profile.KeyUse, error) {
 		}{
 			{"select contact_key, count(*) from profiles where contact_key <> 0 group by contact_key", use.Contact},
 			{"select contact_key, count(*) from requests where contact_key <> 0 group by contact_key", use.Contact},
+			{"select record_key, count(*) from merges group by record_key", use.Contact},
 			{"select key_id, count(*) from identifiers group by key_id", use.Index},
 		} {
 			rows, err := tx.QueryContext(ctx, c.query)

@@ -13,7 +13,7 @@ func (sqlite) sizes() []int { return []int{1, 16, 256} }
 
 func (sqlite) text(query string, _, size int) string {
 	in := "in (" + marks(max(size, 1)) + ")"
-	return strings.NewReplacer("{uid}", "uid", "{origin}", "origin", "{in uid}", in, "{in hash}", in, "{for update}", "").Replace(query)
+	return strings.NewReplacer("{uid}", "uid", "{origin}", "origin", "{survivor}", "survivor", "{target}", "target", "{in uid}", in, "{in hash}", in, "{for update}", "").Replace(query)
 }
 
 // marks returns n placeholders.
@@ -35,12 +35,12 @@ func (sqlite) writes(p *preparer, st *statements) {
 		}
 		return b
 	}
-	all := " on conflict (uid) do update set revision = excluded.revision, update_time = excluded.update_time, body = excluded.body"
-	st.insertProfiles = insert("profiles (uid, revision, create_time, update_time, body, contact, contact_key)", 7, "")
-	st.updateBodies = insert("profiles (uid, revision, create_time, update_time, body)", 5, all)
-	st.updateContacts = insert("profiles (uid, revision, create_time, update_time, body, contact, contact_key)", 7,
+	all := " on conflict (uid) do update set revision = excluded.revision, update_time = excluded.update_time, body = excluded.body, provenance = excluded.provenance"
+	st.insertProfiles = insert("profiles (uid, revision, create_time, update_time, body, provenance, contact, contact_key)", 8, "")
+	st.updateBodies = insert("profiles (uid, revision, create_time, update_time, body, provenance)", 6, all)
+	st.updateContacts = insert("profiles (uid, revision, create_time, update_time, body, provenance, contact, contact_key)", 8,
 		all+", contact = excluded.contact, contact_key = excluded.contact_key")
-	st.insertTombstones = insert("tombstones (uid, revision)", 2, "")
+	st.insertTombstones = insert("tombstones (uid, revision)", 2, " on conflict (uid) do update set revision = excluded.revision")
 	st.insertHashes = insert("identifiers (key_id, hash, uid, kind)", 4, " on conflict (key_id, hash, uid) do nothing")
 	one := func(query string) *bulk { return &bulk{one: p.stmt(p.db.Write, query)} }
 	st.rekeyContacts = one("update profiles set contact = $3, contact_key = $4 where uid = $1 and revision = $2")

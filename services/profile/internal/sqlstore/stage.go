@@ -3,13 +3,16 @@ package sqlstore
 import (
 	"context"
 	"database/sql"
+	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/narrowcast/narrowcast/pkg/audience"
 	"github.com/narrowcast/narrowcast/pkg/keyring"
 	"github.com/narrowcast/narrowcast/services/profile"
 	"github.com/narrowcast/narrowcast/services/profile/internal/record"
+	"github.com/narrowcast/narrowcast/services/profile/merging"
 )
 
 // entry is one state of one profile. Entries are not changed once they are staged; a change stages a new one.
@@ -23,6 +26,7 @@ type entry struct {
 	contact          []byte // in clear; of a state of the database only once it was opened
 	sealed           []byte // of a state of the database
 	key              int64  // with which sealed is sealed
+	provenance       []byte // of the body and the contact; see package merging
 	keeps            bool   // names and identifiers are those of the database, whether contact was opened or not
 	stored           int64  // revision, where the state is that of the database
 	op               *op    // the change that made the state, where it is not
@@ -85,6 +89,8 @@ type stage struct {
 	attributes map[string]*profile.Attribute
 	requests   map[string]*op
 	imports    map[string]importing
+	redirects  map[audience.UID]redirect
+	merges     map[audience.UID]merge
 	events     map[eventKey]*happening
 	touched    map[audience.UID]bool // whose traits are computed anew
 	rekeyed    rekeyed
@@ -95,6 +101,7 @@ func newStage() stage {
 	return stage{
 		entries: make(map[audience.UID]*entry), holders: make(map[profile.ExternalID]audience.UID),
 		attributes: make(map[string]*profile.Attribute), requests: make(map[string]*op), imports: make(map[string]importing),
+		redirects: make(map[audience.UID]redirect), merges: make(map[audience.UID]merge),
 		events: make(map[eventKey]*happening), touched: make(map[audience.UID]bool),
 	}
 }
@@ -106,6 +113,8 @@ func (s *stage) merge(later *stage) {
 	maps.Copy(s.attributes, later.attributes)
 	maps.Copy(s.requests, later.requests)
 	maps.Copy(s.imports, later.imports)
+	maps.Copy(s.redirects, later.redirects)
+	maps.Copy(s.merges, later.merges)
 	maps.Copy(s.events, later.events)
 	maps.Copy(s.touched, later.touched)
 	s.rekeyed.merge(later.rekeyed)
@@ -124,9 +133,12 @@ type batch struct {
 	// What the transaction held when the group read it.
 	dbEntries map[audience.UID]*entry
 	dbHolders map[profile.ExternalID]audience.UID
-	dbBearers map[profile.Identifier][]audience.UID
-	dbEvents  map[eventKey]*happening
-	dbStories map[audience.UID]*story
+	// dbRedirects are where dead profiles lead, and dbTargets the profiles of which all that lead to them are known.
+	dbRedirects map[audience.UID]redirect
+	dbTargets   map[audience.UID]bool
+	dbBearers   map[profile.Identifier][]audience.UID
+	dbEvents    map[eventKey]*happening
+	dbStories   map[audience.UID]*story
 	// dbAttributes are the revisions of declarations.
 	dbAttributes map[string]int64
 	due          []dueRow
@@ -154,7 +166,8 @@ func (b *batch) keep(d *draft) {
 	b.merge(&d.stage)
 }
 
-// load reads the states of profiles that the group has not met yet, and of those that do not exist whether they ever did.
+// load reads the states of profiles that the group has not met yet, and of those that do not exist whether they ever did and where they
+// lead.
 func (b *batch) load(ctx context.Context, uids []audience.UID) error {
 	var missing []audience.UID
 	for _, uid := range uids {
@@ -167,20 +180,26 @@ func (b *batch) load(ctx context.Context, uids []audience.UID) error {
 		return err
 	}
 	missing = slices.DeleteFunc(missing, func(uid audience.UID) bool { return b.dbEntries[uid].exists })
-	return b.s.stmt.tombstones.each(ctx, b.tx, nil, keysOf(missing), func(rows *sql.Rows) error {
+	var dead []audience.UID
+	err := b.s.stmt.tombstones.each(ctx, b.tx, nil, keysOf(missing), func(rows *sql.Rows) error {
 		var uid sql.RawBytes
 		if err := rows.Scan(&uid); err != nil {
 			return err
 		}
 		b.dbEntries[audience.UID(uid)].dead = true
+		dead = append(dead, audience.UID(uid))
 		return nil
 	})
+	if err != nil {
+		return err
+	}
+	return b.loadRedirects(ctx, dead)
 }
 
 func (b *batch) loadEntry(rows *sql.Rows) error {
 	var uid sql.RawBytes
 	e := &entry{exists: true}
-	if err := rows.Scan(&uid, &e.stored, &e.created, &e.updated, &e.body, &e.sealed, &e.key); err != nil {
+	if err := rows.Scan(&uid, &e.stored, &e.created, &e.updated, &e.body, &e.sealed, &e.key, &e.provenance); err != nil {
 		return err
 	}
 	copy(e.uid[:], uid)
@@ -198,12 +217,12 @@ func (d *draft) entry(uid audience.UID) *entry {
 	return &entry{uid: uid}
 }
 
-// found loads the state of a profile that must exist and have the etag, if one is given.
+// found loads the state of a profile that must exist and have the etag, if one is given: of the one that the person is now.
 func (d *draft) found(ctx context.Context, uid audience.UID, etag string) (*entry, error) {
 	if err := d.b.load(ctx, []audience.UID{uid}); err != nil {
 		return nil, err
 	}
-	e := d.entry(uid)
+	e := d.entry(d.follow(uid))
 	if !e.exists {
 		return nil, profile.NotFound(nameOf(uid))
 	}
@@ -222,24 +241,59 @@ func (d *draft) make() (*entry, error) {
 	return &entry{uid: made[0], made: true}, nil
 }
 
-// put stages a new state of a profile, made of its two records, whose external ids are claimed.
-func (d *draft) put(old *entry, body, contact []byte, ids []profile.ExternalID) (*op, error) {
+// put stages a new state of a profile, p, made of its two records, whose external ids are claimed. source is where it comes from.
+func (d *draft) put(old *entry, p *profile.Profile, body, contact []byte, ids []profile.ExternalID, source string) (*op, error) {
+	provenance, err := d.track(old, p, source)
+	if err != nil {
+		return nil, err
+	}
+	created := old.created
+	if !old.exists {
+		created = d.b.now
+	}
+	return d.store(old, created, body, contact, provenance, ids)
+}
+
+// store stages a new state of a profile as it is given.
+func (d *draft) store(old *entry, created int64, body, contact, provenance []byte, ids []profile.ExternalID) (*op, error) {
 	if err := d.release(old); err != nil {
 		return nil, err
 	}
-	e := &entry{uid: old.uid, exists: true, made: old.made, created: old.created, updated: d.b.now, body: body, contact: contact}
-	if !old.exists {
-		e.created = d.b.now
-	}
+	e := &entry{uid: old.uid, exists: true, made: old.made, created: created, updated: d.b.now, body: body, contact: contact, provenance: provenance}
 	for _, id := range ids {
 		d.holders[id] = old.uid
 	}
 	return d.change(e), nil
 }
 
+// track returns the provenance of what a write makes of a profile.
+func (d *draft) track(old *entry, p *profile.Profile, source string) ([]byte, error) {
+	var before merging.Side
+	if old.exists {
+		var err error
+		if before, err = old.side(d.b); err != nil {
+			return nil, err
+		}
+	}
+	return merging.Track(before.Profile, p, before.Provenance, time.UnixMicro(d.b.now), source).Encode(nil, p), nil
+}
+
+// side is the state as a profile with its provenance.
+func (e *entry) side(b *batch) (merging.Side, error) {
+	p, err := e.profile(b)
+	if err != nil {
+		return merging.Side{}, err
+	}
+	provenance, err := merging.Decode(e.provenance, p)
+	if err != nil {
+		return merging.Side{}, fmt.Errorf("decode %s: %w", nameOf(e.uid), err)
+	}
+	return merging.Side{Profile: p, Provenance: provenance}, nil
+}
+
 // putProfile stages a profile, whose external ids are claimed.
-func (d *draft) putProfile(old *entry, p *profile.Profile) (*op, error) {
-	return d.put(old, record.Body(make([]byte, 0, 256), p), record.Contact(nil, p), p.ExternalIDs())
+func (d *draft) putProfile(old *entry, p *profile.Profile, source string) (*op, error) {
+	return d.put(old, p, record.Body(make([]byte, 0, 256), p), record.Contact(nil, p), p.ExternalIDs(), source)
 }
 
 // remove stages the deletion of a profile.

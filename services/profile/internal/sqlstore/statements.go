@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/narrowcast/narrowcast/pkg/audience"
 	"github.com/narrowcast/narrowcast/pkg/sqldb"
@@ -13,20 +14,22 @@ import (
 // statements are prepared when the store is opened: while a transaction has SQLite's one writing connection, none could be.
 type statements struct {
 	// On the reading connections.
-	readProfiles *keyed
-	resolve      *keyed
-	list         *sql.Stmt
-	head         *sql.Stmt
-	mark         *sql.Stmt
-	oldestMark   *sql.Stmt
-	newestEvents *sql.Stmt
-	olderEvents  *sql.Stmt
-	countDue     *sql.Stmt
+	readProfiles  *keyed
+	resolve       *keyed
+	list          *sql.Stmt
+	head          *sql.Stmt
+	readRedirects *keyed
+	mark          *sql.Stmt
+	oldestMark    *sql.Stmt
+	newestEvents  *sql.Stmt
+	olderEvents   *sql.Stmt
+	countDue      *sql.Stmt
 
 	// On the writing connections. writeHead reads the head as the transaction finds it, lockHead keeps it from moving until the end.
 	profiles         *keyed
 	revisions        *keyed
 	tombstones       *keyed
+	redirects        *keyed
 	holders          *keyed
 	bearers          *keyed
 	events           *keyed
@@ -58,6 +61,7 @@ func (st *statements) prepare(ctx context.Context, db *sqldb.DB) error {
 	const profiles = "select {uid}, revision, create_time, update_time, body, contact, contact_key from profiles where uid "
 	st.readProfiles = p.keyed(db.Read, profiles+"{in uid}", 0)
 	st.resolve = p.keyed(db.Read, "select hash, {uid} from identifiers where key_id = $1 and hash {in hash}", 1)
+	st.readRedirects = p.keyed(db.Read, "select {uid}, {target} from redirects where uid {in uid}", 0)
 	st.list = p.one(db.Read, profiles+"> $1 order by uid limit $2")
 	st.head = p.one(db.Read, headQuery)
 	st.mark = p.one(db.Read, "select mark from marks where revision >= $1 order by revision limit 1")
@@ -68,9 +72,10 @@ func (st *statements) prepare(ctx context.Context, db *sqldb.DB) error {
 	st.olderEvents = p.one(db.Read, events+"and (time, id) < ($2, $3) order by time desc, id desc limit $4")
 	st.countDue = p.one(db.Read, "select count(*) from due where day <= $1")
 
-	st.profiles = p.keyed(db.Write, profiles+"{in uid}", 0)
+	st.profiles = p.keyed(db.Write, strings.Replace(profiles, " from", ", provenance from", 1)+"{in uid}", 0)
 	st.revisions = p.keyed(db.Write, "select {uid}, revision from profiles where uid {in uid}", 0)
 	st.tombstones = p.keyed(db.Write, "select {uid} from tombstones where uid {in uid}", 0)
+	st.redirects = p.keyed(db.Write, "select {uid}, {survivor}, {target}, seq from redirects where uid {in uid}", 0)
 	st.holders = p.keyed(db.Write, "select hash, {uid} from identifiers where key_id = $1 and kind = 1 and hash {in hash}", 1)
 	st.bearers = p.keyed(db.Write, "select hash, {uid} from identifiers where key_id = $1 and hash {in hash}", 1)
 	st.events = p.keyed(db.Write, "select id, {uid} from events where id {in hash}", 0)
@@ -85,7 +90,7 @@ func (st *statements) prepare(ctx context.Context, db *sqldb.DB) error {
 
 // dialect writes what the engines say differently, in sqlite.go and postgres.go.
 type dialect interface {
-	// text replaces what stands in braces, for a list of size keys after lead values: {uid} and {origin} are columns as bytes, {in uid} the
+	// text replaces what stands in braces, for a list of size keys after lead values: {uid}, {origin}, {survivor} and {target} are columns as bytes, {in uid} the
 	// comparison of a key with the list, {for update} a lock.
 	text(query string, lead, size int) string
 	// sizes are the lengths of lists that are prepared; none: a list is one array.

@@ -45,6 +45,8 @@ type Config struct {
 	Poll time.Duration
 	// RequestsKept is how long answers are kept by request id; 0: 1 hour.
 	RequestsKept time.Duration
+	// UndoPeriod is how long a merge can be taken back; 0: 30 days.
+	UndoPeriod time.Duration
 }
 
 // Store implements profile.Store.
@@ -73,6 +75,9 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	}
 	if cfg.RequestsKept <= 0 {
 		cfg.RequestsKept = time.Hour
+	}
+	if cfg.UndoPeriod <= 0 {
+		cfg.UndoPeriod = 30 * 24 * time.Hour
 	}
 	db, err := sqldb.OpenMigrated(ctx, cfg.SQL, migrations, cfg.Logger)
 	if err != nil {

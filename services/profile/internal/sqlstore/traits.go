@@ -15,6 +15,7 @@ import (
 	"github.com/narrowcast/narrowcast/services/profile"
 	"github.com/narrowcast/narrowcast/services/profile/behaviour"
 	"github.com/narrowcast/narrowcast/services/profile/internal/record"
+	"github.com/narrowcast/narrowcast/services/profile/merging"
 )
 
 // Days in the table of due days beside real ones.
@@ -100,7 +101,7 @@ func (b *batch) recompute(ctx context.Context) error {
 	if len(b.touched) == 0 {
 		return nil
 	}
-	uids := slices.SortedFunc(maps.Keys(b.touched), func(x, y audience.UID) int { return bytes.Compare(x[:], y[:]) })
+	uids := slices.SortedFunc(maps.Keys(b.touched), compareUIDs)
 	if err := b.load(ctx, uids); err != nil {
 		return err
 	}
@@ -177,6 +178,7 @@ func (b *batch) apply(uid audience.UID, events []profile.Event, today int64, due
 		return nil
 	}
 	e := *old
+	e.provenance = merging.Settled(old.provenance, old.updated, b.now)
 	e.body, e.updated, e.stored = body, b.now, 0
 	e.keeps = old.op == nil || old.keeps
 	o := &op{entry: &e}

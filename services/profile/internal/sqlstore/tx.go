@@ -1,7 +1,6 @@
 package sqlstore
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"database/sql"
@@ -46,13 +45,14 @@ func (s *Store) apply(ctx context.Context, tx *sql.Tx, w *write) (struct{}, erro
 		s.batch = &batch{
 			stage: newStage(), tx: tx, s: s, ring: s.cfg.Keys.Ring(), began: began, now: s.cfg.Now().UnixMicro(),
 			dbEntries: make(map[audience.UID]*entry), dbHolders: make(map[profile.ExternalID]audience.UID),
+			dbRedirects: make(map[audience.UID]redirect), dbTargets: make(map[audience.UID]bool),
 			dbBearers: make(map[profile.Identifier][]audience.UID), dbEvents: make(map[eventKey]*happening), dbStories: make(map[audience.UID]*story),
 			dbAttributes: make(map[string]int64),
 		}
 	}
 	d := s.batch.draft()
 	if err := w.apply(ctx, d); err != nil {
-		return struct{}{}, err
+		return struct{}{}, s.batch.certain(ctx, err)
 	}
 	s.batch.keep(d)
 	return struct{}{}, nil
@@ -130,6 +130,8 @@ func (b *batch) numbered() []table {
 		{"attributes", b.writeAttributes},
 		{"requests", b.writeRequests},
 		{"profiles", b.writeProfiles},
+		{"redirects", b.writeRedirects},
+		{"merges", b.writeMerges},
 		{"events", b.writeEvents},
 		{"due days", b.writeDue},
 		{"rekeyed profiles", b.writeRekeyed},
@@ -145,14 +147,23 @@ func (b *batch) writeTables(ctx context.Context, tables []table) error {
 	return nil
 }
 
-// number gives each change a revision: declarations first, then profiles by uid, changes of one profile in their order.
+// number gives each change a revision: declarations first, then profiles that go, so that nobody sees a person twice while a merge passes by,
+// then the others, each by uid; changes of one profile in their order.
 func (b *batch) number(before int64) {
-	slices.SortStableFunc(b.ops, func(x, y *op) int {
+	order := func(o *op) int {
 		switch {
-		case x.entry == nil || y.entry == nil:
-			return cmp.Compare(order(x), order(y))
+		case o.entry == nil:
+			return 0
+		case !b.entries[o.entry.uid].exists:
+			return 1
 		}
-		return bytes.Compare(x.entry.uid[:], y.entry.uid[:])
+		return 2
+	}
+	slices.SortStableFunc(b.ops, func(x, y *op) int {
+		if c := cmp.Compare(order(x), order(y)); c != 0 || x.entry == nil {
+			return c
+		}
+		return compareUIDs(x.entry.uid, y.entry.uid)
 	})
 	for i, o := range b.ops {
 		o.revision = before + int64(i) + 1
@@ -163,13 +174,6 @@ func (b *batch) number(before int64) {
 			}
 		}
 	}
-}
-
-func order(o *op) int {
-	if o.entry == nil {
-		return 0
-	}
-	return 1
 }
 
 // advance is the last round trip of a commit: the mark beside its revision, then the counter.

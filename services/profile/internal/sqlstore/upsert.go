@@ -41,7 +41,7 @@ func (d *draft) loadRows(ctx context.Context, rows []profile.Row) error {
 // upsert stages one row, whose surroundings are loaded. After an error nothing is staged.
 func (d *draft) upsert(r profile.Row) (profile.Upserted, error) {
 	p, ids := r.Profile, r.Profile.ExternalIDs()
-	uid := p.UID
+	uid := d.follow(p.UID)
 	for _, id := range ids {
 		if uid != (audience.UID{}) {
 			break
@@ -77,7 +77,7 @@ func (d *draft) upsert(r profile.Row) (profile.Upserted, error) {
 	case same:
 		return profile.Upserted{UID: uid, Outcome: profile.Unchanged}, nil
 	}
-	if _, err := d.put(old, body, contact, ids); err != nil {
+	if _, err := d.put(old, p, body, contact, ids, r.Source); err != nil {
 		return profile.Upserted{}, err
 	}
 	if old.exists {

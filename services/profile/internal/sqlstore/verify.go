@@ -4,8 +4,11 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"slices"
 
 	"github.com/narrowcast/narrowcast/pkg/audience"
+	"github.com/narrowcast/narrowcast/pkg/fault"
+	"github.com/narrowcast/narrowcast/pkg/sqldb"
 	"github.com/narrowcast/narrowcast/services/profile"
 )
 
@@ -18,16 +21,18 @@ func (b *batch) verify(ctx context.Context, head profile.Head) error {
 	}
 	revisions := make(map[audience.UID]int64, len(b.dbEntries))
 	uids := make([]audience.UID, 0, len(b.dbEntries))
-	var absent []audience.UID
+	var absent, dead []audience.UID
 	for uid, e := range b.dbEntries {
 		switch {
 		case e.exists:
 			uids = append(uids, uid)
-		case !e.dead:
+		case e.dead:
+			dead = append(dead, uid)
+		default:
 			absent = append(absent, uid)
 		}
 	}
-	err := b.s.stmt.revisions.each(ctx, b.tx, nil, keysOf(append(uids, absent...)), func(rows *sql.Rows) error {
+	err := b.s.stmt.revisions.each(ctx, b.tx, nil, keysOf(slices.Concat(uids, absent, dead)), func(rows *sql.Rows) error {
 		var uid sql.RawBytes
 		var revision int64
 		err := rows.Scan(&uid, &revision)
@@ -52,6 +57,24 @@ func (b *batch) verify(ctx context.Context, head profile.Head) error {
 		return err
 	}
 	return b.verifyHolders(ctx)
+}
+
+// certain returns the fault of a request, or an error that has the group applied again where the fault may come of a commit between two reads:
+// a request that fails is not verified, and one that asks what became of a profile reads several rows.
+func (b *batch) certain(ctx context.Context, err error) error {
+	f := fault.As(err)
+	if f == nil || b.s.db.Dialect == sqldb.SQLite || f.Kind != fault.NotFound && f.Kind != fault.Precondition && len(b.dbRedirects) == 0 {
+		return err
+	}
+	head, failed := readHead(ctx, b.tx, b.s.stmt.writeHead)
+	if failed != nil {
+		return failed
+	}
+	if head.Revision == b.began.Revision && head.Incarnation == b.began.Incarnation {
+		return err
+	}
+	b.s.disturbed = true
+	return errStale
 }
 
 // verifyHolders looks once more for the holders of external ids that the group gives away, while there is more than one key: two processes

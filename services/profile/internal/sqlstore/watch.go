@@ -74,7 +74,7 @@ func (r *changeReader) read(ctx context.Context, tx *sql.Tx, after int64) error 
 const (
 	attributeChanges = `select c.revision, a.id, a.type, a.description, a.allowed, a.scale, a.sensitive, a.declared, a.revision, a.create_time, a.update_time
 		from attribute_changes c join attributes a on a.id = c.id where c.revision > $1 and c.revision <= $2 order by c.revision limit $3`
-	tombstoneChanges = "select revision, {uid} from tombstones where revision > $1 and revision <= $2 order by revision limit $3"
+	tombstoneChanges = "select revision, {uid}, (select {target} from redirects r where r.uid = t.uid) from tombstones t where revision > $1 and revision <= $2 order by revision limit $3"
 	profileChanges   = "select {uid}, revision, create_time, update_time, body, contact, contact_key from profiles where revision > $1 and revision <= $2 order by revision limit $3"
 	plainChanges     = "select {uid}, revision, create_time, update_time, body, null, 0 from profiles where revision > $1 and revision <= $2 order by revision limit $3"
 )
@@ -120,12 +120,16 @@ func (f first) Scan(to ...any) error { return f.rows.Scan(append([]any{f.to}, to
 
 func (r *changeReader) tombstone(rows *sql.Rows) (profile.Change, int, error) {
 	var c profile.Change
-	var raw sql.RawBytes
-	if err := rows.Scan(&c.Revision, &raw); err != nil {
+	var raw, target sql.RawBytes
+	if err := rows.Scan(&c.Revision, &raw, &target); err != nil {
 		return c, 0, err
 	}
 	uid := audience.UID(raw)
 	c.Deleted = &uid
+	if target != nil {
+		into := audience.UID(target)
+		c.MergedInto = &into
+	}
 	return c, len(uid), nil
 }
 

@@ -2,11 +2,14 @@ package sqlstore
 
 import (
 	"context"
+
+	"github.com/narrowcast/narrowcast/pkg/audience"
 )
 
 // writeProfiles writes the last staged state of each profile, by uid.
 func (b *batch) writeProfiles(ctx context.Context) error {
 	var fresh, bodies, contacts, removed []*op
+	var revived []audience.UID
 	for _, o := range b.ops {
 		e := o.entry
 		if e == nil || b.entries[e.uid] != e {
@@ -17,6 +20,9 @@ func (b *batch) writeProfiles(ctx context.Context) error {
 			removed = append(removed, o)
 		case old == nil || !old.exists:
 			fresh = append(fresh, o)
+			if old != nil && old.dead {
+				revived = append(revived, e.uid)
+			}
 		case e.keeps || string(old.contact) == string(e.contact): // opened to be compared
 			bodies = append(bodies, o)
 		default:
@@ -27,6 +33,11 @@ func (b *batch) writeProfiles(ctx context.Context) error {
 	if err := b.writeRemoved(ctx, removed); err != nil {
 		return err
 	}
+	for _, uid := range revived {
+		if _, err := b.tx.ExecContext(ctx, "delete from tombstones where uid = $1", uid[:]); err != nil {
+			return err
+		}
+	}
 	if err := b.writeWhole(ctx, st.insertProfiles, fresh); err != nil {
 		return err
 	}
@@ -36,7 +47,7 @@ func (b *batch) writeProfiles(ctx context.Context) error {
 	// The seal stays as it is: another key may have come to it meanwhile.
 	return b.exactly(ctx, st.updateBodies, len(bodies), func(i int, to []any) []any {
 		e := bodies[i].entry
-		return append(to, e.uid[:], bodies[i].revision, e.created, e.updated, e.body)
+		return append(to, e.uid[:], bodies[i].revision, e.created, e.updated, e.body, e.provenance)
 	})
 }
 
@@ -50,7 +61,7 @@ func (b *batch) writeWhole(ctx context.Context, stmt *bulk, ops []*op) error {
 	}
 	return b.exactly(ctx, stmt, len(ops), func(i int, to []any) []any {
 		e := ops[i].entry
-		return append(to, e.uid[:], ops[i].revision, e.created, e.updated, e.body, sealed[i], keys[i])
+		return append(to, e.uid[:], ops[i].revision, e.created, e.updated, e.body, e.provenance, sealed[i], keys[i])
 	})
 }
 
