@@ -44,5 +44,5 @@
 // search_path on is refused. Through a pooler that cannot keep prepared statements add default_query_exec_mode=exec to the URL.
 // Since statements are kept, name the columns in a query: "select *" fails once after a migration adds one.
 //
-// The stores of the services import it.
+// The stores of the services import it (services/X/internal/sqlstore); package sqldbtest runs their tests on both dialects.
 package sqldb

@@ -16,6 +16,7 @@ import (
 
 	"github.com/narrowcast/narrowcast/pkg/identity"
 	"github.com/narrowcast/narrowcast/pkg/keyring"
+	"github.com/narrowcast/narrowcast/pkg/sqldb"
 	"github.com/narrowcast/narrowcast/pkg/telemetry"
 	"github.com/narrowcast/narrowcast/services/profile"
 	"github.com/narrowcast/narrowcast/services/profile/internal/rekey"
@@ -83,6 +84,18 @@ func New(ctx context.Context, cfg Config, deps Deps) (*Server, error) {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
+}
+
+// Migrate brings the schema of the service's store to this program's version, whatever cfg.Migrate says, and does nothing else. Only
+// the logger of deps is asked.
+func Migrate(ctx context.Context, cfg Config, deps Deps) (sqldb.Versions, error) {
+	if err := cfg.Validate(); err != nil {
+		return sqldb.Versions{}, err
+	}
+	if deps.Logger == nil {
+		deps.Logger = slog.New(slog.DiscardHandler)
+	}
+	return sqlstore.Migrate(ctx, cfg.sql(deps), deps.Logger)
 }
 
 // Register adds ProfileService, AttributeService and IdentityService.

@@ -87,6 +87,15 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	return s, nil
 }
 
+// Migrate brings the schema to this program's version and closes the store again. What an earlier program kept in clear is sealed by Open.
+func Migrate(ctx context.Context, cfg sqldb.Config, log *slog.Logger) (sqldb.Versions, error) {
+	v, err := sqldb.MigrateOnly(ctx, cfg, migrations, log)
+	if err != nil {
+		return v, fmt.Errorf("migrate profile store: %w", err)
+	}
+	return v, nil
+}
+
 func (s *Store) prepare(ctx context.Context) error {
 	if err := s.db.Tx(ctx, s.found); err != nil {
 		return fmt.Errorf("found store: %w", err)
