@@ -12,6 +12,7 @@ import (
 	"github.com/narrowcast/narrowcast/pkg/keyring"
 	"github.com/narrowcast/narrowcast/pkg/sqldb"
 	"github.com/narrowcast/narrowcast/services/profile"
+	"github.com/narrowcast/narrowcast/services/profile/internal/sqlstore"
 )
 
 // Config of the profile service.
@@ -43,11 +44,14 @@ func Default() Config {
 	}
 }
 
-// sql says where the store is and who watches it.
-func (c Config) sql(deps Deps) sqldb.Config {
-	return sqldb.Config{
-		Path: c.Path, URL: c.Database, Schema: "profile", Migrate: c.Migrate, Readers: c.Connections,
-		TracerProvider: deps.TracerProvider, MeterProvider: deps.MeterProvider,
+// store says where the store is, what its keys are and who watches it.
+func (c Config) store(keys *keyring.Source, deps Deps) sqlstore.Config {
+	return sqlstore.Config{
+		SQL: sqldb.Config{
+			Path: c.Path, URL: c.Database, Schema: "profile", Migrate: c.Migrate, Readers: c.Connections,
+			TracerProvider: deps.TracerProvider, MeterProvider: deps.MeterProvider,
+		},
+		Keys: keys, Logger: deps.Logger, Now: deps.Now, GroupDelay: c.GroupDelay, GroupChanges: c.GroupChanges,
 	}
 }
 

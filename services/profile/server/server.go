@@ -40,17 +40,37 @@ type Server struct {
 	rekey *rekey.Job
 }
 
+// filled has what may be left out.
+func (d Deps) filled() Deps {
+	if d.Logger == nil {
+		d.Logger = slog.New(slog.DiscardHandler)
+	}
+	if d.Now == nil {
+		d.Now = time.Now
+	}
+	return d
+}
+
+// Migrate brings the schema of the service's store to this program's version, whatever cfg.Migrate says, converts what earlier programs
+// stored, and does nothing else. Only the logger, the clock and the providers of deps are used.
+func Migrate(ctx context.Context, cfg Config, deps Deps) (sqldb.Versions, error) {
+	if err := cfg.Validate(); err != nil {
+		return sqldb.Versions{}, err
+	}
+	deps = deps.filled()
+	keys, err := cfg.openKeys(deps.Logger)
+	if err != nil {
+		return sqldb.Versions{}, err
+	}
+	return sqlstore.Migrate(ctx, cfg.store(keys, deps))
+}
+
 // New opens the store, brings its schema to this program's version and makes the service.
 func New(ctx context.Context, cfg Config, deps Deps) (*Server, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	if deps.Logger == nil {
-		deps.Logger = slog.New(slog.DiscardHandler)
-	}
-	if deps.Now == nil {
-		deps.Now = time.Now
-	}
+	deps = deps.filled()
 	keys, err := cfg.openKeys(deps.Logger)
 	if err != nil {
 		return nil, err
@@ -59,10 +79,7 @@ func New(ctx context.Context, cfg Config, deps Deps) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make guard of identifiers: %w", err)
 	}
-	store, err := sqlstore.Open(ctx, sqlstore.Config{
-		SQL: cfg.sql(deps), Keys: keys, Logger: deps.Logger, Now: deps.Now,
-		GroupDelay: cfg.GroupDelay, GroupChanges: cfg.GroupChanges,
-	})
+	store, err := sqlstore.Open(ctx, cfg.store(keys, deps))
 	if err != nil {
 		return nil, err
 	}
@@ -84,18 +101,6 @@ func New(ctx context.Context, cfg Config, deps Deps) (*Server, error) {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
-}
-
-// Migrate brings the schema of the service's store to this program's version, whatever cfg.Migrate says, and does nothing else. Only
-// the logger of deps is asked.
-func Migrate(ctx context.Context, cfg Config, deps Deps) (sqldb.Versions, error) {
-	if err := cfg.Validate(); err != nil {
-		return sqldb.Versions{}, err
-	}
-	if deps.Logger == nil {
-		deps.Logger = slog.New(slog.DiscardHandler)
-	}
-	return sqlstore.Migrate(ctx, cfg.sql(deps), deps.Logger)
 }
 
 // Register adds ProfileService, AttributeService and IdentityService.

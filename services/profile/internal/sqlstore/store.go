@@ -87,13 +87,17 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	return s, nil
 }
 
-// Migrate brings the schema to this program's version and closes the store again. What an earlier program kept in clear is sealed by Open.
-func Migrate(ctx context.Context, cfg sqldb.Config, log *slog.Logger) (sqldb.Versions, error) {
-	v, err := sqldb.MigrateOnly(ctx, cfg, migrations, log)
+// Migrate brings the store's schema to this program's version, converts what earlier programs stored, and closes it again.
+func Migrate(ctx context.Context, cfg Config) (sqldb.Versions, error) {
+	v, err := sqldb.MigrateOnly(ctx, cfg.SQL, migrations, cfg.Logger)
 	if err != nil {
 		return v, fmt.Errorf("migrate profile store: %w", err)
 	}
-	return v, nil
+	s, err := Open(ctx, cfg)
+	if err != nil {
+		return v, err
+	}
+	return v, s.Close()
 }
 
 func (s *Store) prepare(ctx context.Context) error {
