@@ -48,9 +48,10 @@ func (r Rules) Normalize(id *Identifier) error {
 	return nil
 }
 
-// Check refuses an identifier in normal form that is nobody's: Invalid (IDENTIFIER_BLOCKED) with the rule that says so.
+// Check refuses an identifier in normal form that is nobody's: Invalid (IDENTIFIER_BLOCKED) with the rule that says so. An external id is never
+// nobody's: its system has given it to somebody, and is known to begin with 0.
 func (r Rules) Check(id Identifier) error {
-	if r.Guard == nil {
+	if r.Guard == nil || id.Kind == KindExternalID {
 		return nil
 	}
 	if rule := r.Guard.Blocked(id.Kind, id.Value); rule == "" || slices.Contains(r.Allow, rule) {

@@ -14,8 +14,6 @@ import (
 type Migrated struct {
 	Target string
 	sqldb.Versions
-	// AtStart says that the target has no job for it: its schema is brought up to date when it starts.
-	AtStart bool
 }
 
 // validateStores tells what is wrong with the part of a configuration that says which stores there are and where.
@@ -40,10 +38,6 @@ func Migrate(ctx context.Context, cfg Config, log *slog.Logger) ([]Migrated, err
 	}
 	var done []Migrated
 	for _, t := range rows {
-		if t.migrate == nil {
-			done = append(done, Migrated{Target: t.name, AtStart: true})
-			continue
-		}
 		if err := cfg.makeFolder(t); err != nil {
 			return done, err
 		}

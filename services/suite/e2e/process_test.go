@@ -70,7 +70,7 @@ func fourProcesses(t testing.TB, o options) *stack {
 		if o.database != "" {
 			args = []string{"--database=" + o.database}
 			if target == profileTarget {
-				args = append(args, "--allow-sqlite") // it takes no database yet
+				args = append(args, "--profile-keys="+o.keys)
 			}
 		}
 		switch target {

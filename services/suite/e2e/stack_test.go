@@ -18,6 +18,7 @@ import (
 	"github.com/narrowcast/narrowcast/pkg/audience/blocks/memblocks"
 	"github.com/narrowcast/narrowcast/pkg/client"
 	"github.com/narrowcast/narrowcast/pkg/config"
+	"github.com/narrowcast/narrowcast/pkg/keyring"
 	"github.com/narrowcast/narrowcast/pkg/rpc"
 	"github.com/narrowcast/narrowcast/pkg/telemetry"
 	"github.com/narrowcast/narrowcast/services/suite"
@@ -40,8 +41,10 @@ var targets = []string{profileTarget, segmentTarget, personaTarget, campaignTarg
 type options struct {
 	// redis is the URL of the block store; empty: in memory.
 	redis string
-	// database is the URL of a PostgreSQL for the services' stores; empty: SQLite files. The profile service takes it once it can.
+	// database is the URL of a PostgreSQL for the services' stores; empty: SQLite files.
 	database string
+	// keys is the key file of the profile service; empty: a new one.
+	keys string
 	// telemetry of every service and of the client.
 	telemetry *telemetry.Telemetry
 	// dataDir is the folder of the stores; empty: a new one.
@@ -53,6 +56,12 @@ type options struct {
 func (o options) filled(t testing.TB) options {
 	if o.dataDir == "" {
 		o.dataDir = t.TempDir()
+	}
+	if o.keys == "" {
+		o.keys = filepath.Join(t.TempDir(), "profile.keys")
+		keys, err := keyring.New()
+		check(t, err)
+		check(t, keyring.Create(o.keys, keys))
 	}
 	if o.logs == nil {
 		o.logs = newLogs(t)
@@ -116,6 +125,9 @@ func configure(o options, target string, addr map[string]string) suite.Config {
 	cfg.Target, cfg.Listen, cfg.HTTP = []string{target}, "127.0.0.1:0", "127.0.0.1:0"
 	cfg.AllowSQLite = target != suite.All
 	cfg.DataDir, cfg.Redis, cfg.Database = filepath.Join(o.dataDir, target), config.NewSecret(o.redis), config.NewSecret(o.database)
+	if o.database != "" { // which may have replicas: they share the file, so none of them makes it
+		cfg.Profile.Keys = o.keys
+	}
 	cfg.Neighbours.ProfileAddr, cfg.Neighbours.SegmentAddr = addr[profileTarget], addr[segmentTarget]
 	return cfg
 }

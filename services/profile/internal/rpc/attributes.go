@@ -9,12 +9,16 @@ import (
 
 	"github.com/narrowcast/narrowcast/pkg/fault"
 	"github.com/narrowcast/narrowcast/pkg/page"
+	"github.com/narrowcast/narrowcast/pkg/rpc"
 	"github.com/narrowcast/narrowcast/services/internal/wire"
 	"github.com/narrowcast/narrowcast/services/profile"
 )
 
 // CreateAttribute declares an attribute.
 func (s *Service) CreateAttribute(ctx context.Context, req *profilev1.CreateAttributeRequest) (*profilev1.Attribute, error) {
+	if err := rpc.CheckText(req); err != nil {
+		return nil, err
+	}
 	a := attributeFromWire(req.GetAttribute(), req.GetAttributeId())
 	if err := a.Canonicalize(); err != nil {
 		return nil, below("attribute", err)
@@ -88,6 +92,9 @@ func (s *Service) ListAttributes(ctx context.Context, req *profilev1.ListAttribu
 
 // UpdateAttribute changes a declaration.
 func (s *Service) UpdateAttribute(ctx context.Context, req *profilev1.UpdateAttributeRequest) (*profilev1.Attribute, error) {
+	if err := rpc.CheckText(req); err != nil {
+		return nil, err
+	}
 	name := req.GetAttribute().GetName()
 	id, ok := wire.AttributeID(name)
 	if !ok {

@@ -9,12 +9,17 @@ import (
 	"github.com/narrowcast/narrowcast/pkg/audience"
 	"github.com/narrowcast/narrowcast/pkg/fault"
 	"github.com/narrowcast/narrowcast/pkg/page"
+	"github.com/narrowcast/narrowcast/pkg/rpc"
 	"github.com/narrowcast/narrowcast/services/internal/wire"
 	"github.com/narrowcast/narrowcast/services/profile"
 )
 
 // CreateProfile creates a profile.
 func (s *Service) CreateProfile(ctx context.Context, req *profilev1.CreateProfileRequest) (*profilev1.Profile, error) {
+	// The profile is kept as bytes, the request id as a text.
+	if err := rpc.CheckText(&profilev1.CreateProfileRequest{RequestId: req.GetRequestId()}); err != nil {
+		return nil, err
+	}
 	schema, err := s.store.Schema(ctx)
 	if err != nil {
 		return nil, err

@@ -386,3 +386,19 @@ func TestDeclarationsCanGrowOnly(t *testing.T) {
 	_, err = w.GetAttribute(t.Context(), &profilev1.GetAttributeRequest{Name: "attributes/none"})
 	wantFault(t, err, fault.NotFound, profile.ReasonAttributeNotFound, "")
 }
+
+func TestTextsThatADatabaseCannotKeepAreRefused(t *testing.T) {
+	w := inProcess(t, rpc.Options{})
+	_, err := w.CreateProfile(t.Context(), &profilev1.CreateProfileRequest{Profile: &profilev1.Profile{}, RequestId: "a\x00"})
+	wantFault(t, err, fault.Invalid, profile.ReasonValidationFailed, "request_id")
+	_, err = w.CreateAttribute(t.Context(), &profilev1.CreateAttributeRequest{
+		AttributeId: "plan", Attribute: &profilev1.Attribute{Type: profilev1.Attribute_TYPE_STRING, Description: "a\x00b", AllowedValues: []string{"\x00"}},
+	})
+	wantFault(t, err, fault.Invalid, profile.ReasonValidationFailed, "attribute.description")
+	w.declare(t, "plan", profilev1.Attribute_TYPE_STRING)
+	_, err = w.UpdateAttribute(t.Context(), &profilev1.UpdateAttributeRequest{Attribute: &profilev1.Attribute{Name: "attributes/plan", Description: "\x00"}})
+	wantFault(t, err, fault.Invalid, profile.ReasonValidationFailed, "attribute.description")
+	if n := w.revision(t); n != 1 {
+		t.Errorf("refused texts moved the head to %d", n)
+	}
+}

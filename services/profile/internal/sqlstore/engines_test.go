@@ -139,7 +139,10 @@ func TestTwoProcessesWriteOneDatabase(t *testing.T) {
 		}
 		revisions[p.Revision] = what
 	}
-	var updates, taken, imported, deleted atomic.Int64
+	if _, _, err := b.CreateAttribute(ctx, &profile.Attribute{ID: "count", Type: profile.TypeBool, Description: "0"}); err != nil {
+		t.Fatal(err)
+	}
+	var updates, declared, taken, imported, deleted atomic.Int64
 	var wg sync.WaitGroup
 	for s, store := range stores {
 		for w := range writers {
@@ -156,6 +159,18 @@ func TestTwoProcessesWriteOneDatabase(t *testing.T) {
 					}
 					updates.Add(1)
 					note("update", p, at)
+					if n%4 == 0 { // a declaration loses nothing either
+						_, _, err := store.UpdateAttribute(ctx, "count", "", func(a *profile.Attribute) error {
+							count, err := strconv.Atoi(a.Description)
+							a.Description = fmt.Sprint(count + 1)
+							return err
+						})
+						if err != nil {
+							t.Errorf("declare by %d/%d: %v", s, w, err)
+							return
+						}
+						declared.Add(1)
+					}
 					// Everybody wants the same external ids.
 					id := profile.Identifier{Kind: profile.KindExternalID, Source: "crm", Value: fmt.Sprint(n)}
 					made, at, err := store.Create(ctx, &profile.Profile{Identifiers: []profile.Identifier{id}}, "")
@@ -247,6 +262,10 @@ func TestTwoProcessesWriteOneDatabase(t *testing.T) {
 	if int64(sum) != updates.Load() || sum != 2*writers*writes {
 		t.Errorf("%d updates left a count of %d", updates.Load(), sum)
 	}
+	schema, err := a.Schema(ctx)
+	if err != nil || schema["count"].Description != fmt.Sprint(declared.Load()) || declared.Load() == 0 {
+		t.Errorf("%d changes of a declaration left %+v (%v)", declared.Load(), schema["count"], err)
+	}
 	if imported.Load() != 100 {
 		t.Errorf("%d rows of 100 were imported", imported.Load())
 	}
@@ -254,7 +273,7 @@ func TestTwoProcessesWriteOneDatabase(t *testing.T) {
 		t.Error("nobody wanted what another one had: nothing was tried")
 	}
 	// Dense: as many revisions as changes.
-	if want := int64(people+len(revisions)) + imported.Load() + deleted.Load(); at.Revision != want {
+	if want := int64(people+1+len(revisions)) + declared.Load() + imported.Load() + deleted.Load(); at.Revision != want {
 		t.Errorf("%d changes brought the head to %d", want, at.Revision)
 	}
 	list, err := b.List(ctx, audience.UID{}, 10_000)

@@ -49,6 +49,9 @@ type Config struct {
 	UndoPeriod time.Duration
 }
 
+// writerCache is the page cache of SQLite's writing connection.
+const writerCache = 64 << 20
+
 // Store implements profile.Store.
 type Store struct {
 	db    *sqldb.DB
@@ -116,6 +119,12 @@ func (s *Store) prepare(ctx context.Context) error {
 	}
 	if err := s.checkKeys(ctx); err != nil {
 		return err
+	}
+	if s.db.Dialect == sqldb.SQLite {
+		// Identifiers are inserted all over their index: the writer keeps more of it at hand than the engine would (in KiB).
+		if _, err := s.db.Write.ExecContext(ctx, fmt.Sprintf("pragma cache_size = -%d", writerCache>>10)); err != nil {
+			return fmt.Errorf("set page cache: %w", err)
+		}
 	}
 	if err := s.stmt.prepare(ctx, s.db); err != nil {
 		return err

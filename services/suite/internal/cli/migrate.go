@@ -18,7 +18,6 @@ type migratedJSON struct {
 	Service string `json:"service"`
 	Before  int64  `json:"before"`
 	After   int64  `json:"after"`
-	AtStart bool   `json:"at_start,omitempty"`
 }
 
 func (c *migrateCommand) run(s *session) error {
@@ -34,7 +33,7 @@ func (s *session) migrated(done []suite.Migrated) error {
 	if s.json() {
 		list := make([]migratedJSON, len(done))
 		for i, m := range done {
-			list[i] = migratedJSON{Service: m.Target, Before: m.Before, After: m.After, AtStart: m.AtStart}
+			list[i] = migratedJSON{Service: m.Target, Before: m.Before, After: m.After}
 		}
 		return s.printJSON(list)
 	}
@@ -42,10 +41,7 @@ func (s *session) migrated(done []suite.Migrated) error {
 	for _, m := range done {
 		note := ""
 		before, after := strconv.FormatInt(m.Before, 10), strconv.FormatInt(m.After, 10)
-		switch {
-		case m.AtStart:
-			before, after, note = "", "", "migrates when it starts"
-		case m.Before == m.After:
+		if m.Before == m.After {
 			note = "was up to date"
 		}
 		t.Row(m.Target, before, after, note)
