@@ -21,6 +21,7 @@ import (
 	"github.com/narrowcast/narrowcast/pkg/sqldb"
 	"github.com/narrowcast/narrowcast/pkg/testkit"
 	"github.com/narrowcast/narrowcast/services/profile"
+	"github.com/narrowcast/narrowcast/services/profile/behaviour"
 	"github.com/narrowcast/narrowcast/services/profile/internal/rpc"
 	"github.com/narrowcast/narrowcast/services/profile/internal/sqlstore"
 )
@@ -30,6 +31,7 @@ type world struct {
 	profilev1.ProfileServiceClient
 	profilev1.AttributeServiceClient
 	profilev1.IdentityServiceClient
+	profilev1.EventServiceClient
 	store   profile.Store
 	service *rpc.Service
 }
@@ -78,7 +80,7 @@ func networked(t *testing.T, opts rpc.Options) *world {
 func newWorld(t testing.TB, opts rpc.Options, r grpc.ServiceRegistrar, conn grpc.ClientConnInterface) *world {
 	t.Helper()
 	if opts.Store == nil {
-		store, err := sqlstore.Open(t.Context(), sqlstore.Config{SQL: sqldb.Config{Path: filepath.Join(t.TempDir(), "profile.db")}, Keys: newKeys(t), Logger: testkit.Logger(t), Now: time.Now})
+		store, err := sqlstore.Open(t.Context(), sqlstore.Config{SQL: sqldb.Config{Path: filepath.Join(t.TempDir(), "profile.db")}, Keys: newKeys(t), Logger: testkit.Logger(t), Now: time.Now, Behaviour: behaviour.Settings{Currency: "EUR"}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -95,7 +97,10 @@ func newWorld(t testing.TB, opts rpc.Options, r grpc.ServiceRegistrar, conn grpc
 	profilev1.RegisterAttributeServiceServer(r, service)
 	profilev1.RegisterIdentityServiceServer(r, service)
 	profilev1.RegisterEventServiceServer(r, service)
-	return &world{profilev1.NewProfileServiceClient(conn), profilev1.NewAttributeServiceClient(conn), profilev1.NewIdentityServiceClient(conn), opts.Store, service}
+	return &world{
+		profilev1.NewProfileServiceClient(conn), profilev1.NewAttributeServiceClient(conn), profilev1.NewIdentityServiceClient(conn),
+		profilev1.NewEventServiceClient(conn), opts.Store, service,
+	}
 }
 
 // newKeys makes fresh keys that stay as they are.

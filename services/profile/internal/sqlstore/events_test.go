@@ -199,10 +199,10 @@ func TestTwoProcessesRecordEventsOfTheSamePeople(t *testing.T) {
 		s := []*sqlstore.Store{a, b}[w%2]
 		wg.Go(func() {
 			for n := range 40 {
-				// Both processes record the same; every third is still to come and makes no revision.
+				// Both processes record the same; every second is still to come and makes no revision.
 				uid := uids[n%3]
 				ev := &profile.Event{ID: fmt.Sprint(w/2, "-", n), Kind: "visit", UID: uid, Time: now.Add(-time.Duration(n%30) * day).Truncate(time.Microsecond)}
-				if n%3 == 2 {
+				if n%2 == 1 {
 					ev.Time = ev.Time.Add(1000 * day)
 				}
 				got, _, err := s.Record(t.Context(), rows(ev))
@@ -283,11 +283,11 @@ func checkDue(t *testing.T, s *sqlstore.Store, settings behaviour.Settings, uids
 
 // BenchmarkImportEvents imports purchases of people who have more and more of them.
 func BenchmarkImportEvents(b *testing.B) {
-	for _, each := range []int{1, 100, 1000} {
-		b.Run(fmt.Sprint("events already=", each), func(b *testing.B) {
+	for _, c := range []struct{ people, each int }{{5000, 0}, {500, 100}, {50, 1000}} {
+		b.Run(fmt.Sprint("people=", c.people, "/events already=", c.each), func(b *testing.B) {
 			s := open(b, sqlstore.Config{Now: func() time.Time { return began }, Behaviour: behaviour.Settings{Currency: "EUR"}})
-			const people, size = 500, 1000
-			uids := make([]audience.UID, people)
+			const size = 1000
+			uids := make([]audience.UID, c.people)
 			for n := range uids {
 				uids[n] = create(b, s, n)
 			}
@@ -296,7 +296,7 @@ func BenchmarkImportEvents(b *testing.B) {
 				list := make([]profile.EventRow, size)
 				for i := range list {
 					list[i].Event = &profile.Event{
-						ID: fmt.Sprint("event-", n), UID: uids[n%people], Kind: "purchase", Time: began.Add(-time.Duration(n%400) * day), Order: fmt.Sprint(n / 3),
+						ID: fmt.Sprint("event-", n), UID: uids[n%c.people], Kind: "purchase", Time: began.Add(-time.Duration(n%400) * day), Order: fmt.Sprint(n / 3),
 						Amount: &profile.Money{Currency: "EUR", Amount: int64(n % 9000)}, Brand: "National", Category: "grocery", Channel: "in_person",
 					}
 					n++
@@ -307,8 +307,8 @@ func BenchmarkImportEvents(b *testing.B) {
 				}
 				through = p.Through
 			}
-			for n < people*each {
-				unit(b.Context(), min(5000, people*each))
+			for n < c.people*c.each {
+				unit(b.Context(), 5000)
 			}
 			before := n
 			b.ResetTimer()

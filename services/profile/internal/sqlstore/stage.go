@@ -142,6 +142,7 @@ type batch struct {
 	// dbAttributes are the revisions of declarations.
 	dbAttributes map[string]int64
 	due          []dueRow
+	stale        bool // what was read twice was not the same
 	now          int64
 	moved        int64 // the head that the group made; 0: none
 }

@@ -74,6 +74,9 @@ func (b *batch) loadStories(ctx context.Context, uids []audience.UID) error {
 			return fmt.Errorf("decode event of %s: %w", nameOf(h.uid), err)
 		}
 		key := eventKey(id)
+		if known := b.dbEvents[key]; known != nil && (!known.exists || known.uid != h.uid) {
+			b.stale = true // it came meanwhile, perhaps without a revision
+		}
 		b.dbEvents[key] = h
 		s := b.dbStories[h.uid]
 		s.events = append(s.events, key)
@@ -114,6 +117,9 @@ func (b *batch) recompute(ctx context.Context) error {
 		if old := b.dbEvents[key]; h.exists && (h.fresh || old.uid != h.uid) {
 			come[h.uid] = append(come[h.uid], key)
 		}
+	}
+	if b.stale {
+		return errStale
 	}
 	today := b.s.day(b.now)
 	var events []profile.Event
