@@ -45,6 +45,7 @@ type Conns struct {
 type Client struct {
 	Profiles   profilev1.ProfileServiceClient
 	Attributes profilev1.AttributeServiceClient
+	Identity   profilev1.IdentityServiceClient
 	Segments   segmentv1.SegmentServiceClient
 	Insight    segmentv1.InsightServiceClient
 	Personas   personav1.PersonaServiceClient
@@ -76,7 +77,7 @@ func Dial(cfg Config) (*Client, error) {
 		}
 		conn, err := rpc.Dial(addr, rpc.DialOptions{
 			Telemetry: cfg.Telemetry, Credentials: cfg.Credentials,
-			Services: services(), Safe: []string{"Count", "Explain", "Preview", "Breakdown"},
+			Services: services(), Safe: []string{"Count", "Explain", "Preview", "Breakdown", "Resolve", "BatchResolve"},
 		})
 		if err != nil {
 			return nil, err
@@ -103,6 +104,7 @@ func Dial(cfg Config) (*Client, error) {
 func services() []string {
 	return []string{
 		profilev1.ProfileService_ServiceDesc.ServiceName, profilev1.AttributeService_ServiceDesc.ServiceName,
+		profilev1.IdentityService_ServiceDesc.ServiceName,
 		segmentv1.SegmentService_ServiceDesc.ServiceName, segmentv1.InsightService_ServiceDesc.ServiceName,
 		personav1.PersonaService_ServiceDesc.ServiceName,
 		campaignv1.AudienceService_ServiceDesc.ServiceName, campaignv1.CampaignService_ServiceDesc.ServiceName,
@@ -119,6 +121,7 @@ func New(conns Conns, cfg Config) *Client {
 	persona, campaign := tracked{conns.Persona, c}, tracked{conns.Campaign, c}
 	c.Profiles = profilev1.NewProfileServiceClient(profile)
 	c.Attributes = profilev1.NewAttributeServiceClient(profile)
+	c.Identity = profilev1.NewIdentityServiceClient(profile)
 	c.Segments = segmentv1.NewSegmentServiceClient(segment)
 	c.Insight = segmentv1.NewInsightServiceClient(segment)
 	c.Personas = personav1.NewPersonaServiceClient(persona)

@@ -8,6 +8,9 @@ import (
 	"github.com/fullstorydev/grpchan"
 	"github.com/fullstorydev/grpchan/inprocgrpc"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/encoding"
+	grpcproto "google.golang.org/grpc/encoding/proto"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/narrowcast/narrowcast/pkg/fault"
 )
@@ -45,12 +48,38 @@ func newLocal(c *chain) *Local {
 	unary := append([]grpc.UnaryServerInterceptor{l.countUnary}, c.unary()...)
 	stream := append([]grpc.StreamServerInterceptor{l.countStream}, c.stream()...)
 	l.channel = new(inprocgrpc.Channel).
+		WithCloner(cloner{}).
 		WithServerUnaryInterceptor(chainUnary(unary)).
 		WithServerStreamInterceptor(chainStream(stream)).
 		WithServerStatsHandler(serverStats(c.opts.Telemetry)).
 		WithClientStatsHandler(clientStats(c.opts.Telemetry))
 	l.conn = grpchan.InterceptClientConn(l.channel, clientUnary, clientStream)
 	return l
+}
+
+// cloner copies messages. One that holds bytes of fields unread, as handlers may make who pass encoded fields on, is read as over the
+// network: a mere copy would leave them unread.
+type cloner struct{ inprocgrpc.ProtoCloner }
+
+// Copy copies one message into another.
+func (c cloner) Copy(out, in any) error {
+	if encoded(in) {
+		return inprocgrpc.CodecClonerV2(encoding.GetCodecV2(grpcproto.Name)).Copy(out, in)
+	}
+	return c.ProtoCloner.Copy(out, in)
+}
+
+// Clone returns a copy of a message.
+func (c cloner) Clone(in any) (any, error) {
+	if encoded(in) {
+		return inprocgrpc.CodecClonerV2(encoding.GetCodecV2(grpcproto.Name)).Clone(in)
+	}
+	return c.ProtoCloner.Clone(in)
+}
+
+func encoded(message any) bool {
+	m, ok := message.(proto.Message)
+	return ok && len(m.ProtoReflect().GetUnknown()) > 0
 }
 
 // RegisterService adds a service. All services are registered before the first call.

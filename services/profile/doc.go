@@ -7,6 +7,8 @@
 // therefore equal, which is how a store knows that a write changed nothing. Unknown is kept apart from empty: a nil list is
 // unknown, an empty one is known to be empty.
 //
+// [Plausibility] says what is allowed in a profile and yet looks wrong. It warns, in constant texts without a value, and changes nothing.
+//
 // It does no I/O and knows neither the wire nor SQL. What a store must do stands on the methods of [Store], and is tested by
 // package storetest; the rpc package of this service turns messages into these nouns and calls the store.
 //

@@ -29,6 +29,7 @@ const (
 	ReasonInvalidEvent         = "INVALID_EVENT"
 	ReasonEventNotFound        = "EVENT_NOT_FOUND"
 	ReasonNotOneProfile        = "NOT_ONE_PROFILE"
+	ReasonExportProtocol       = "EXPORT_PROTOCOL"
 	ReasonUnknownField         = "UNKNOWN_FIELD"
 	ReasonImportProtocol       = "IMPORT_PROTOCOL"
 	ReasonImportGap            = "IMPORT_GAP"

@@ -83,8 +83,11 @@ type Consent struct {
 	Source string
 }
 
+// ConsentGranted is the status of a consent that was given.
+const ConsentGranted = "granted"
+
 // ConsentStatuses are what a person can have decided.
-var ConsentStatuses = []string{"granted", "denied", "withdrawn"}
+var ConsentStatuses = []string{ConsentGranted, "denied", "withdrawn"}
 
 // IdentifierKinds are the kinds of identifiers.
 var IdentifierKinds = []string{KindExternalID, "email", "phone", "mobile_ad_id", "cookie", "device_id", "uid2"}

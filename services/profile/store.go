@@ -90,6 +90,17 @@ type PageOptions struct {
 	Limit, Bytes int
 	// WithoutContact leaves names and identifiers out, which then need not be unsealed.
 	WithoutContact bool
+	// Stored asks for profiles as they are stored, for who passes them on unread.
+	Stored bool
+}
+
+// Stored is a profile as it is stored.
+type Stored struct {
+	UID audience.UID
+	// CreateTime and UpdateTime are microseconds since 1970.
+	CreateTime, UpdateTime int64
+	// Body and Contact are in the form of package record; Contact is empty where the profile has none or none was asked for.
+	Body, Contact []byte
 }
 
 // KeyUse says what is under which key.
@@ -116,10 +127,11 @@ func (u KeyUse) Remaining() int64 {
 	return n
 }
 
-// Change is one change. Exactly one of Profile, Deleted and Attribute is set.
+// Change is one change. Exactly one of Profile, Stored, Deleted and Attribute is set.
 type Change struct {
 	Revision  int64
 	Profile   *Profile
+	Stored    *Stored
 	Deleted   *audience.UID
 	Attribute *Attribute
 }

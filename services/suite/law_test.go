@@ -130,7 +130,7 @@ var laws = []law{
 		why: "manifest and refill arrive through an interface",
 	},
 	{
-		name: "identity and population are pure", from: `^pkg/(identity|population)(/|$)`, never: join(rpc, sql, rds, gen),
+		name: "identity, job titles and population are pure", from: `^pkg/(identity|jobtitle|population)(/|$)`, never: join(rpc, sql, rds, gen),
 		why: "they are tested against published vectors",
 	},
 	{

@@ -275,7 +275,7 @@ func (s *Suite) openTarget(ctx context.Context, t target) error {
 }
 
 // safe are prefixes of methods that may be repeated, besides those that get and list.
-var safe = []string{"Count", "Preview", "Breakdown", "Explain", "Refill"}
+var safe = []string{"Count", "Preview", "Breakdown", "Explain", "Refill", "Resolve", "BatchResolve"}
 
 // connect reaches a neighbour: in this process through its door, else over the network.
 func (s *Suite) connect(name string) (grpc.ClientConnInterface, error) {

@@ -58,7 +58,7 @@ type target struct {
 var targets = []target{
 	{
 		name:     "profile",
-		services: []string{profilev1.ProfileService_ServiceDesc.ServiceName, profilev1.AttributeService_ServiceDesc.ServiceName},
+		services: []string{profilev1.ProfileService_ServiceDesc.ServiceName, profilev1.AttributeService_ServiceDesc.ServiceName, profilev1.IdentityService_ServiceDesc.ServiceName},
 		open: func(ctx context.Context, cfg *Config, g given) (door, error) {
 			c := cfg.profile()
 			return profile.New(ctx, c, profile.Deps{

@@ -135,6 +135,7 @@ func New(ctx context.Context, cfg Config, deps Deps) (*Server, error) {
 	s := &Server{store: store, keys: keys}
 	if s.rpc, err = rpc.New(ctx, rpc.Options{
 		Store: store, Logger: deps.Logger, Currency: cfg.Currency, TimeZone: cfg.TimeZone,
+		Now:        deps.Now,
 		Rules:      profile.Rules{Guard: guard, Allow: cfg.Allow, Region: cfg.PhoneRegion},
 		Checkpoint: cfg.Checkpoint, SendTimeout: cfg.SendTimeout, UnitRows: cfg.UnitRows, UnitDelay: cfg.UnitDelay,
 	}); err != nil {
@@ -151,10 +152,11 @@ func New(ctx context.Context, cfg Config, deps Deps) (*Server, error) {
 	return s, nil
 }
 
-// Register adds ProfileService and AttributeService.
+// Register adds ProfileService, AttributeService and IdentityService.
 func (s *Server) Register(r grpc.ServiceRegistrar) {
 	profilev1.RegisterProfileServiceServer(r, s.rpc)
 	profilev1.RegisterAttributeServiceServer(r, s.rpc)
+	profilev1.RegisterIdentityServiceServer(r, s.rpc)
 }
 
 // Run follows the key file and puts what is stored under its primary keys until ctx ends.

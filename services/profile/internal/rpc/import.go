@@ -131,6 +131,7 @@ func (s *Service) importUnits(ctx context.Context, id string, progress profile.P
 	defer due.Stop()
 	commit := func(n int) error {
 		rows, rejections := unit.cut(n)
+		doubts := s.doubts(rows)
 		results, now, at, err := s.store.Import(ctx, id, progress.Through, rows)
 		if err != nil {
 			return err
@@ -147,7 +148,9 @@ func (s *Service) importUnits(ctx context.Context, id string, progress profile.P
 			}
 		}
 		progress = now
-		return stream.Send(s.progress(progress, at, told))
+		answer := s.progress(progress, at, told)
+		answer.Warnings = doubts.count(results)
+		return stream.Send(answer)
 	}
 	for {
 		var waiting <-chan time.Time

@@ -33,6 +33,7 @@ func (s *Service) CreateProfile(ctx context.Context, req *profilev1.CreateProfil
 // written is the answer to a write.
 func (s *Service) written(p *profile.Profile, at profile.Position) *profilev1.Profile {
 	m := toWire(p)
+	m.Warnings = s.warnings(p)
 	m.ConsistencyToken = s.token(at)
 	return m
 }
@@ -64,7 +65,9 @@ func (s *Service) GetProfile(ctx context.Context, req *profilev1.GetProfileReque
 	if err != nil {
 		return nil, err
 	}
-	return toWire(p), nil
+	m := toWire(p)
+	m.Warnings = s.warnings(p)
+	return m, nil
 }
 
 // BatchGetProfiles returns several profiles, all or none.
@@ -213,6 +216,10 @@ func (s *Service) BatchUpsertProfiles(ctx context.Context, req *profilev1.BatchU
 	case wrong > 1:
 		return nil, profile.AsInvalid(v.Err())
 	}
+	warnings := make([][]*profilev1.Warning, len(rows)) // before the profiles become the store's
+	for i, r := range rows {
+		warnings[i] = s.warnings(r.Profile)
+	}
 	results, at, err := s.store.Upsert(ctx, rows)
 	if err != nil {
 		return nil, err
@@ -221,6 +228,7 @@ func (s *Service) BatchUpsertProfiles(ctx context.Context, req *profilev1.BatchU
 	for i, r := range results {
 		res.Results[i] = &profilev1.BatchUpsertProfilesResponse_Result{
 			Name: wire.ProfileName(r.UID), Outcome: profilev1.BatchUpsertProfilesResponse_Result_Outcome(r.Outcome),
+			Warnings: warnings[i],
 		}
 	}
 	return res, nil

@@ -12,6 +12,7 @@ import (
 	profilev1 "github.com/narrowcast/narrowcast/proto/gen/go/narrowcast/profile/v1"
 	typev1 "github.com/narrowcast/narrowcast/proto/gen/go/narrowcast/type/v1"
 
+	"github.com/narrowcast/narrowcast/pkg/audience"
 	"github.com/narrowcast/narrowcast/pkg/fault"
 	"github.com/narrowcast/narrowcast/pkg/revision"
 	"github.com/narrowcast/narrowcast/services/profile"
@@ -25,6 +26,8 @@ type Options struct {
 	Currency, TimeZone string
 	// Rules say which identifiers are taken.
 	Rules profile.Rules
+	// Now is the clock by which consents expire and dates are plausible; nil: time.Now.
+	Now func() time.Time
 	// Checkpoint is how often a watcher hears of the position when nothing changes, default 500 ms. The store is asked as
 	// often for commits of other processes.
 	Checkpoint time.Duration
@@ -38,10 +41,11 @@ type Options struct {
 	UnitDelay           time.Duration
 }
 
-// Service is both services. Stop it before the store is closed.
+// Service is all services of this contract. Stop it before the store is closed.
 type Service struct {
 	profilev1.UnimplementedProfileServiceServer
 	profilev1.UnimplementedAttributeServiceServer
+	profilev1.UnimplementedIdentityServiceServer
 
 	opts      Options
 	store     profile.Store
@@ -49,6 +53,7 @@ type Service struct {
 	validator protovalidate.Validator
 	// home is what of the head does not change while the store is open: id and incarnation.
 	home profile.Head
+	zone *time.Location
 
 	closing  chan struct{}
 	stopOnce sync.Once
@@ -74,6 +79,13 @@ func New(ctx context.Context, opts Options) (*Service, error) {
 			*d.at = d.value
 		}
 	}
+	if opts.Now == nil {
+		opts.Now = time.Now
+	}
+	zone, err := time.LoadLocation(opts.TimeZone)
+	if err != nil {
+		return nil, fmt.Errorf("read time zone: %w", err)
+	}
 	// The rules of a profile are compiled now rather than when the first one comes.
 	v, err := protovalidate.New(protovalidate.WithMessages(&profilev1.Profile{}, &profilev1.ImportProfilesRequest{}))
 	if err != nil {
@@ -84,7 +96,7 @@ func New(ctx context.Context, opts Options) (*Service, error) {
 		return nil, err
 	}
 	return &Service{
-		opts: opts, store: opts.Store, log: opts.Logger.With("component", "profile"), validator: v, home: home,
+		opts: opts, store: opts.Store, log: opts.Logger.With("component", "profile"), validator: v, home: home, zone: zone,
 		closing: make(chan struct{}), imports: imports{running: make(map[string]*run)},
 	}, nil
 }
@@ -104,6 +116,12 @@ func (s *Service) Wait(ctx context.Context) {
 	case <-done:
 	case <-ctx.Done():
 	}
+}
+
+// today is the day in the store's time zone, since 1970-01-01.
+func (s *Service) today() int64 {
+	year, month, day := s.opts.Now().In(s.zone).Date()
+	return audience.DayOf(int64(year), int64(month), int64(day))
 }
 
 // token is the consistency token of a position.

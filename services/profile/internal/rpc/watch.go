@@ -7,13 +7,11 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
-	"google.golang.org/protobuf/proto"
 
 	profilev1 "github.com/narrowcast/narrowcast/proto/gen/go/narrowcast/profile/v1"
 
 	"github.com/narrowcast/narrowcast/pkg/fault"
 	"github.com/narrowcast/narrowcast/pkg/rpc"
-	"github.com/narrowcast/narrowcast/services/internal/wire"
 	"github.com/narrowcast/narrowcast/services/profile"
 )
 
@@ -38,6 +36,7 @@ type watcher struct {
 	schema int64            // declarations up to here were sent first
 	plain  bool             // without names and identifiers
 
+	frame    []byte // memory of the last message's changes
 	messages chan *profilev1.WatchProfilesResponse
 	sent     chan error
 }
@@ -110,7 +109,10 @@ func (w *watcher) sendSchema(ctx context.Context) error {
 		changes = append(changes, profile.Change{Revision: schema[id].Revision, Attribute: schema[id]})
 	}
 	for len(changes) > 0 {
-		m, n := w.message(changes)
+		m, n, err := w.message(changes)
+		if err != nil {
+			return err
+		}
 		changes = changes[n:]
 		if err := w.sendThrough(ctx, m, 0); err != nil {
 			return err
@@ -124,21 +126,24 @@ func (w *watcher) run(ctx context.Context) error {
 	idle := time.NewTicker(w.s.opts.Checkpoint)
 	defer idle.Stop()
 	checkpoint := true // the first message without changes tells the position, too
+	read := w.read(ctx, w.after)
 	for {
-		changed := w.s.store.Changed() // before the read, so that no commit falls between
-		page, err := w.s.store.Changes(ctx, w.after, profile.PageOptions{Limit: pageChanges, Bytes: pageBytes, WithoutContact: w.plain})
-		if err != nil {
-			return err
+		r := <-read
+		if r.err != nil {
+			return r.err
 		}
-		if err := w.sendPage(ctx, page, checkpoint); err != nil {
+		if r.page.More { // the next page is read while this one is sent
+			read = w.read(ctx, r.page.Changes[len(r.page.Changes)-1].Revision)
+		}
+		if err := w.sendPage(ctx, r.page, checkpoint); err != nil {
 			return err
 		}
 		checkpoint = false
-		if page.More {
+		if r.page.More {
 			continue
 		}
 		select {
-		case <-changed:
+		case <-r.changed:
 		case <-idle.C:
 			checkpoint = true
 		case <-ctx.Done():
@@ -148,7 +153,27 @@ func (w *watcher) run(ctx context.Context) error {
 		case <-rpc.Closing(ctx):
 			return goingAway()
 		}
+		read = w.read(ctx, w.after)
 	}
+}
+
+// pageRead is what one read found.
+type pageRead struct {
+	page profile.Page
+	// changed is closed by the first commit that the read may have missed.
+	changed <-chan struct{}
+	err     error
+}
+
+// read reads the changes after a revision.
+func (w *watcher) read(ctx context.Context, after int64) <-chan pageRead {
+	found := make(chan pageRead, 1) // it is not waited for where the stream ends first
+	w.s.streams.Go(func() {
+		p := pageRead{changed: w.s.store.Changed()}
+		p.page, p.err = w.s.store.Changes(ctx, after, profile.PageOptions{Limit: pageChanges, Bytes: pageBytes, WithoutContact: w.plain, Stored: true})
+		found <- p
+	})
+	return found
 }
 
 // sendPage sends what was read; the last message of a read that reached the head says so.
@@ -158,7 +183,10 @@ func (w *watcher) sendPage(ctx context.Context, page profile.Page, checkpoint bo
 		changes = slices.DeleteFunc(changes, func(c profile.Change) bool { return c.Attribute != nil && c.Revision <= w.schema })
 	}
 	for len(changes) > 0 {
-		m, n := w.message(changes)
+		m, n, err := w.message(changes)
+		if err != nil {
+			return err
+		}
 		last := changes[n-1].Revision
 		changes = changes[n:]
 		if len(changes) == 0 && !page.More {
@@ -199,24 +227,22 @@ func (w *watcher) sendThrough(ctx context.Context, m *profilev1.WatchProfilesRes
 }
 
 // message fills a message with the first changes, at least one, and returns how many.
-func (w *watcher) message(changes []profile.Change) (*profilev1.WatchProfilesResponse, int) {
+func (w *watcher) message(changes []profile.Change) (*profilev1.WatchProfilesResponse, int, error) {
 	m := &profilev1.WatchProfilesResponse{}
-	size := 0
+	frame := w.frame[:0] // the message before was sent
 	for i, c := range changes {
-		one := &profilev1.WatchProfilesResponse_Change{Revision: c.Revision}
-		switch {
-		case c.Profile != nil:
-			one.Change = &profilev1.WatchProfilesResponse_Change_Profile{Profile: toWire(c.Profile)}
-		case c.Deleted != nil:
-			one.Change = &profilev1.WatchProfilesResponse_Change_DeletedProfile{DeletedProfile: wire.ProfileName(*c.Deleted)}
-		case c.Attribute != nil:
-			one.Change = &profilev1.WatchProfilesResponse_Change_Attribute{Attribute: attributeToWire(c.Attribute)}
+		before := len(frame)
+		var err error
+		if frame, err = appendChange(frame, c); err != nil {
+			return nil, 0, err
 		}
-		size += proto.Size(one)
-		if i > 0 && (i == w.s.opts.MessageChanges || size > w.s.opts.MessageBytes) {
-			return m, i
+		if i > 0 && (i == w.s.opts.MessageChanges || len(frame) > w.s.opts.MessageBytes) {
+			frame, changes = frame[:before], changes[:i]
+			break
 		}
-		m.Changes = append(m.Changes, one)
 	}
-	return m, len(changes)
+	w.frame = frame
+	// Bytes that a message does not know go out as they are: to the reader they are its changes.
+	m.ProtoReflect().SetUnknown(frame)
+	return m, len(changes), nil
 }

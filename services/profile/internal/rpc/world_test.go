@@ -29,6 +29,7 @@ import (
 type world struct {
 	profilev1.ProfileServiceClient
 	profilev1.AttributeServiceClient
+	profilev1.IdentityServiceClient
 	store   profile.Store
 	service *rpc.Service
 }
@@ -92,7 +93,8 @@ func newWorld(t testing.TB, opts rpc.Options, r grpc.ServiceRegistrar, conn grpc
 	t.Cleanup(service.Stop)
 	profilev1.RegisterProfileServiceServer(r, service)
 	profilev1.RegisterAttributeServiceServer(r, service)
-	return &world{profilev1.NewProfileServiceClient(conn), profilev1.NewAttributeServiceClient(conn), opts.Store, service}
+	profilev1.RegisterIdentityServiceServer(r, service)
+	return &world{profilev1.NewProfileServiceClient(conn), profilev1.NewAttributeServiceClient(conn), profilev1.NewIdentityServiceClient(conn), opts.Store, service}
 }
 
 // newKeys makes fresh keys that stay as they are.
@@ -156,7 +158,7 @@ func wantFault(t testing.TB, err error, kind fault.Kind, reason, field string) {
 // stated removes what the service adds, so that what was stated remains.
 func stated(p *profilev1.Profile) *profilev1.Profile {
 	p = proto.CloneOf(p)
-	p.Name, p.Uid, p.Etag, p.CreateTime, p.UpdateTime, p.ConsistencyToken = "", "", "", nil, nil, ""
+	p.Name, p.Uid, p.Etag, p.CreateTime, p.UpdateTime, p.ConsistencyToken, p.Warnings = "", "", "", nil, nil, "", nil
 	return p
 }
 

@@ -26,7 +26,7 @@ func (s *Store) Changes(ctx context.Context, after int64, want profile.PageOptio
 		if page.Head.Revision <= after {
 			return nil
 		}
-		r := changeReader{page: &page, through: page.Head.Revision, limit: want.Limit, bytes: want.Bytes, reader: read, plain: want.WithoutContact}
+		r := changeReader{page: &page, through: page.Head.Revision, limit: want.Limit, bytes: want.Bytes, reader: read, plain: want.WithoutContact, stored: want.Stored}
 		return r.read(ctx, tx, after)
 	})
 	if err != nil {
@@ -38,7 +38,9 @@ func (s *Store) Changes(ctx context.Context, after int64, want profile.PageOptio
 // changeReader collects changes up to a revision that it lowers whenever a list is cut short.
 type changeReader struct {
 	reader
-	plain   bool // without contacts
+	plain   bool   // without contacts
+	stored  bool   // as they are stored
+	texts   []byte // of which stored records are parts
 	page    *profile.Page
 	through int64
 	limit   int
@@ -128,11 +130,36 @@ func (r *changeReader) tombstone(rows *sql.Rows) (profile.Change, int, error) {
 }
 
 func (r *changeReader) change(rows *sql.Rows) (profile.Change, int, error) {
+	if r.stored {
+		return r.record(rows)
+	}
 	p, size, err := r.profile(rows)
 	if err != nil {
 		return profile.Change{}, 0, err
 	}
 	return profile.Change{Revision: p.Revision, Profile: p}, size, nil
+}
+
+// record reads a profile as it is stored.
+func (r *changeReader) record(rows *sql.Rows) (profile.Change, int, error) {
+	var uid, body, sealed sql.RawBytes
+	var revision, key int64
+	one := &profile.Stored{}
+	if err := rows.Scan(&uid, &revision, &one.CreateTime, &one.UpdateTime, &body, &sealed, &key); err != nil {
+		return profile.Change{}, 0, err
+	}
+	one.UID = audience.UID(uid)
+	var err error
+	if one.Contact, err = r.s.unseal(r.ring, one.UID, sealed); err != nil {
+		return profile.Change{}, 0, err
+	}
+	if cap(r.texts)-len(r.texts) < len(body) {
+		r.texts = make([]byte, 0, max(64<<10, len(body)))
+	}
+	at := len(r.texts)
+	r.texts = append(r.texts, body...)
+	one.Body = r.texts[at:len(r.texts):len(r.texts)]
+	return profile.Change{Revision: revision, Stored: one}, len(body) + len(sealed), nil
 }
 
 // Mark returns the mark by which a revision is known.

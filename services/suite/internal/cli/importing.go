@@ -84,7 +84,7 @@ func (c *importCommand) run(s *session) error {
 	if !c.DryRun {
 		s.settle(c.writing, result.Token)
 	}
-	return c.report(s, id, result, refused)
+	return c.report(s, id, result, refused, titlesOf(m, rows))
 }
 
 // contentID is an import id that is the same for the same file and mapping.
@@ -216,13 +216,32 @@ func (c *importCommand) send(s *session, rows *mapping.Rows, id string, rejects 
 	return result, refused, errors.Join(err, failed)
 }
 
-func (c *importCommand) report(s *session, id string, r upload.Result, refused int64) error {
+// titlesOf is what the job titles of the file said; nil if the mapping reads none.
+func titlesOf(m *mapping.Mapping, rows *mapping.Rows) *mapping.Titles {
+	if !m.ReadsTitles() {
+		return nil
+	}
+	t := rows.Titles()
+	return &t
+}
+
+func (c *importCommand) report(s *session, id string, r upload.Result, refused int64, titles *mapping.Titles) error {
 	if s.json() {
-		return s.printJSON(map[string]any{
+		fields := map[string]any{
 			"import_id": id, "committed_through": r.Committed, "created": r.Created, "updated": r.Updated, "unchanged": r.Unchanged,
 			"rejected_by_service": r.Rejected, "rejected_by_mapping": refused, "resumed_from": r.Resumed, "consistency_token": r.Token,
 			"dry_run": c.DryRun,
-		})
+		}
+		if titles != nil {
+			fields["job_titles"] = map[string]any{"read": titles.Read, "below_confidence": titles.BelowThreshold, "unknown": titles.Unknown}
+		}
+		return s.printJSON(fields)
+	}
+	if titles != nil {
+		if err := s.print("%s job titles read as a level, %s below the confidence, %s without a level\n",
+			table.Int(titles.Read), table.Int(titles.BelowThreshold), table.Int(titles.Unknown)); err != nil {
+			return err
+		}
 	}
 	if c.DryRun {
 		return s.print("%s rows can be imported, %s cannot; nothing was sent\n", table.Int(r.Committed), table.Int(refused))

@@ -214,6 +214,27 @@ func TestImportTellsWhatItRejectsAndResumes(t *testing.T) {
 	}
 }
 
+func TestImportTellsWhatJobTitlesSaid(t *testing.T) {
+	r := run(t, "")
+	m := write(t, "m.yaml", "profile: {external_id: {column: id, source: crm}, job_level: {column: title, from: job_title, occupation: true}}")
+	line := "import --mapping " + m + " " + write(t, "f.csv", "id,title\n1,Vice President of Sales\n2,Account Manager\n3,Welder\n4,\n")
+	if dry := r.do(t, line+" --dry-run").must(t); !strings.Contains(dry, "1 job titles read as a level, 1 below the confidence, 1 without a level") {
+		t.Errorf("a dry run says %s", dry)
+	}
+	got := decode(t, r.do(t, line+" -o json").must(t))
+	titles, _ := got["job_titles"].(map[string]any)
+	if got["created"] != 4.0 || titles["read"] != 1.0 || titles["below_confidence"] != 1.0 || titles["unknown"] != 1.0 {
+		t.Errorf("the import says %v", got)
+	}
+	again := decode(t, r.do(t, line+" -o json").must(t))
+	if titles, _ := again["job_titles"].(map[string]any); again["resumed_from"] != 4.0 || titles["read"] != 1.0 {
+		t.Errorf("the same import again says %v", again)
+	}
+	if text := r.do(t, "profile list").must(t); !strings.Contains(text, "vp") {
+		t.Errorf("no profile has the level: %s", text)
+	}
+}
+
 func TestVerbsOverAllServices(t *testing.T) {
 	r := run(t, "")
 	file := write(t, "p.json", `{"given_name": "Zoé", "birth_date": {"year": 1995, "month": 3, "day": 1}, "region": "FR-40", "job_level": "JOB_LEVEL_DIRECTOR",

@@ -23,6 +23,8 @@ type Mapper struct {
 	width    int
 	scratch  []string
 	problems []Problem
+	titled   titleOutcome // of this row
+	titles   Titles
 }
 
 // Bind ties a mapping to a file: header holds the names of its columns (nil: it has none), width their number, known the
@@ -118,7 +120,7 @@ func (p *problems) find(c *column, header []string, width int) {
 // Map returns the profile of a row. number is the row's number among the data rows, from 1. With problems there is no
 // profile; they are valid until the next call.
 func (x *Mapper) Map(fields []string, number int64) (*profilev1.Profile, []Problem) {
-	x.problems = x.problems[:0]
+	x.problems, x.titled = x.problems[:0], noTitle
 	if len(fields) != x.width {
 		if !x.m.File.Ragged || len(fields) > x.width {
 			x.fail("", &Problem{Reason: ReasonFieldCount, Message: fmt.Sprintf("the row has %d fields, the file %d columns", len(fields), x.width)})
@@ -153,6 +155,7 @@ func (x *Mapper) Map(fields []string, number int64) (*profilev1.Profile, []Probl
 	if len(x.problems) > 0 {
 		return nil, x.problems
 	}
+	x.titles.count(x.titled)
 	return profile, nil
 }
 
@@ -179,6 +182,10 @@ func (x *Mapper) set(profile *profilev1.Profile, f *field, fields []string, numb
 	case kindList:
 		problem = t.list(profile, values)
 	case kindText:
+		if f.titles != nil {
+			x.title(profile, f, values[0])
+			break
+		}
 		problem = t.text(profile, values[0])
 	case kindDate, kindBirth:
 		var d *date.Date

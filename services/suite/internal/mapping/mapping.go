@@ -47,6 +47,7 @@ type field struct {
 	path   string // in the profile, as errors name it
 	target target
 	spec   *spec
+	titles *titles // of a job level that is read from titles
 }
 
 type externalID struct {
@@ -257,15 +258,21 @@ func (m *Mapping) parseProfile(p *problems, v value) {
 	}
 	seen := map[string]bool{}
 	for _, f := range m.fields {
-		if seen[f.path] {
-			p.add(value{node: v.node, path: f.path}, "this field is mapped twice")
+		for _, path := range f.takes() {
+			if seen[path] {
+				p.add(value{node: v.node, path: path}, "this field is mapped twice")
+			}
+			seen[path] = true
 		}
-		seen[f.path] = true
 	}
 }
 
 func (m *Mapping) parseField(p *problems, name string, e pair) {
-	spec := m.parseSpec(p, e.val, columnShort)
+	var extra []string
+	if name == audience.AttrJobLevel {
+		extra = []string{keyFrom, keyMinConfidence, keyOccupation}
+	}
+	spec := m.parseSpec(p, e.val, columnShort, extra...)
 	if id, custom := strings.CutPrefix(name, audience.AttrCustomPrefix); custom {
 		if !attributeID.MatchString(id) {
 			p.add(e.key, "an attribute's id is 1 to 63 of a-z, 0-9 and _, beginning with a letter")
@@ -284,7 +291,7 @@ func (m *Mapping) parseField(p *problems, name string, e pair) {
 	if problem := target.check(spec); problem != "" {
 		p.add(e.val, "%s", problem)
 	}
-	m.fields = append(m.fields, field{path: name, target: target, spec: spec})
+	m.fields = append(m.fields, field{path: name, target: target, spec: spec, titles: p.titles(spec)})
 }
 
 func (m *Mapping) parseExternalID(p *problems, v value) {
