@@ -46,6 +46,7 @@ type Client struct {
 	Profiles   profilev1.ProfileServiceClient
 	Attributes profilev1.AttributeServiceClient
 	Identity   profilev1.IdentityServiceClient
+	Events     profilev1.EventServiceClient
 	Segments   segmentv1.SegmentServiceClient
 	Insight    segmentv1.InsightServiceClient
 	Personas   personav1.PersonaServiceClient
@@ -77,7 +78,7 @@ func Dial(cfg Config) (*Client, error) {
 		}
 		conn, err := rpc.Dial(addr, rpc.DialOptions{
 			Telemetry: cfg.Telemetry, Credentials: cfg.Credentials,
-			Services: services(), Safe: []string{"Count", "Explain", "Preview", "Breakdown", "Resolve", "BatchResolve"},
+			Services: services(), Safe: []string{"Count", "Explain", "Preview", "Breakdown", "Resolve", "BatchResolve", "RecordEvents"},
 		})
 		if err != nil {
 			return nil, err
@@ -104,7 +105,7 @@ func Dial(cfg Config) (*Client, error) {
 func services() []string {
 	return []string{
 		profilev1.ProfileService_ServiceDesc.ServiceName, profilev1.AttributeService_ServiceDesc.ServiceName,
-		profilev1.IdentityService_ServiceDesc.ServiceName,
+		profilev1.IdentityService_ServiceDesc.ServiceName, profilev1.EventService_ServiceDesc.ServiceName,
 		segmentv1.SegmentService_ServiceDesc.ServiceName, segmentv1.InsightService_ServiceDesc.ServiceName,
 		personav1.PersonaService_ServiceDesc.ServiceName,
 		campaignv1.AudienceService_ServiceDesc.ServiceName, campaignv1.CampaignService_ServiceDesc.ServiceName,
@@ -122,6 +123,7 @@ func New(conns Conns, cfg Config) *Client {
 	c.Profiles = profilev1.NewProfileServiceClient(profile)
 	c.Attributes = profilev1.NewAttributeServiceClient(profile)
 	c.Identity = profilev1.NewIdentityServiceClient(profile)
+	c.Events = profilev1.NewEventServiceClient(profile)
 	c.Segments = segmentv1.NewSegmentServiceClient(segment)
 	c.Insight = segmentv1.NewInsightServiceClient(segment)
 	c.Personas = personav1.NewPersonaServiceClient(persona)

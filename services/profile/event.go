@@ -73,6 +73,9 @@ var (
 	campaignName = regexp.MustCompile(`^campaigns/[a-z]([a-z0-9-]{0,61}[a-z0-9])?$`)
 )
 
+// IsEventKind says that a word can be the kind of an event.
+func IsEventKind(kind string) bool { return ownKind.MatchString(kind) }
+
 // Clone returns a copy that shares nothing that a caller could change.
 func (e *Event) Clone() *Event {
 	c := *e

@@ -70,6 +70,9 @@ func (r Retention) Last(kind string, day int64) (last int64, forever bool) {
 	return day + keep, keep <= 0
 }
 
+// MaxRetention is the most days for which events can be said to be kept: so many as there are.
+const MaxRetention = audience.MaxDay - audience.MinDay
+
 // None says that nothing is ever given up.
 func (r Retention) None() bool {
 	for _, days := range r.Of {
@@ -87,9 +90,9 @@ func (r Retention) None() bool {
 // none before that day. What is older than the retention is not kept, and its traits are those without it.
 type EventStore interface {
 	// Record stores events in one commit, all or none, in their order: an event whose id is there already, among them or before, is a
-	// duplicate and changes nothing, whatever else it says. An event of a profile that does not exist is NotFound (PROFILE_NOT_FOUND);
-	// one of an identifier that nobody has is NotFound, that several profiles have is Precondition (both NOT_ONE_PROFILE). The fault
-	// names the row by the path events[i].
+	// duplicate and changes nothing, whatever else it says. An event of a profile that does not exist, or of an identifier that nobody
+	// has, is NotFound (PROFILE_NOT_FOUND); one of an identifier that several profiles have is Precondition (NOT_ONE_PROFILE). The
+	// fault names the row by the path events[i].
 	Record(ctx context.Context, rows []EventRow) ([]Recorded, Position, error)
 	// EventImportProgress is ImportProgress for the imports of events, whose ids are apart from those of profiles.
 	EventImportProgress(ctx context.Context, id string) (EventProgress, Position, error)
@@ -116,13 +119,15 @@ func EventNotFound(uid audience.UID, id string) error {
 	return fault.New(fault.NotFound, ReasonEventNotFound, "the profile has no such event").With("name", EventName(uid, id))
 }
 
-// NotOneProfile is the fault about an identifier that not just one profile has: NotFound or Precondition. The value is personal and not
-// named.
-func NotOneProfile(kind string, profiles int) error {
-	if profiles == 0 {
-		return fault.New(fault.NotFound, ReasonNotOneProfile, "no profile has this identifier; create the profile first").
-			With("kind", kind).With("profiles", profiles)
+// OneOf returns the one profile that has an identifier. Where nobody has it, that is NotFound (PROFILE_NOT_FOUND), where it does not tell
+// people apart, Precondition (NOT_ONE_PROFILE). The value is personal and not named.
+func OneOf(uids []audience.UID) (audience.UID, error) {
+	switch len(uids) {
+	case 0:
+		return audience.UID{}, fault.New(fault.NotFound, ReasonProfileNotFound, "no profile has this identifier").With("name", "")
+	case 1:
+		return uids[0], nil
 	}
-	return fault.New(fault.Precondition, ReasonNotOneProfile, "several profiles have this identifier; name the profile, or merge them").
-		With("kind", kind).With("profiles", profiles)
+	return audience.UID{}, fault.Newf(fault.Precondition, ReasonNotOneProfile,
+		"%d profiles have this identifier; ask with BatchResolveIdentifiers and choose, or merge them if they are one person", len(uids)).With("count", len(uids))
 }

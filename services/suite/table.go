@@ -57,8 +57,9 @@ type target struct {
 // targets is the one table, in the order in which they start.
 var targets = []target{
 	{
-		name:     "profile",
-		services: []string{profilev1.ProfileService_ServiceDesc.ServiceName, profilev1.AttributeService_ServiceDesc.ServiceName, profilev1.IdentityService_ServiceDesc.ServiceName},
+		name: "profile",
+		services: []string{profilev1.ProfileService_ServiceDesc.ServiceName, profilev1.AttributeService_ServiceDesc.ServiceName, profilev1.IdentityService_ServiceDesc.ServiceName,
+			profilev1.EventService_ServiceDesc.ServiceName},
 		open: func(ctx context.Context, cfg *Config, g given) (door, error) {
 			c := cfg.profile()
 			return profile.New(ctx, c, profile.Deps{

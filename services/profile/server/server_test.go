@@ -32,6 +32,8 @@ func TestTheDefaultsAreThoseOfTheFlagsAndValid(t *testing.T) {
 		"path": func(c *server.Config) { c.Path = "" }, "currency": func(c *server.Config) { c.Currency = "eur" },
 		"time zone": func(c *server.Config) { c.TimeZone = "Mars/Olympus" }, "local time zone": func(c *server.Config) { c.TimeZone = "Local" },
 		"keys": func(c *server.Config) { c.Keys = "" }, "phone region": func(c *server.Config) { c.PhoneRegion = "fr" },
+		"retention": func(c *server.Config) { c.KeepEvents = -1 }, "kind": func(c *server.Config) { c.KeepEventsOf = map[string]int64{"Visit": 1} },
+		"due rows": func(c *server.Config) { c.DueRows = 0 }, "due interval": func(c *server.Config) { c.DueInterval = 2 * time.Hour },
 		"unit rows": func(c *server.Config) { c.UnitRows = 0 }, "checkpoint": func(c *server.Config) { c.Checkpoint = -time.Second },
 	} {
 		c := server.Default()

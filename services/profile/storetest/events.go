@@ -135,8 +135,8 @@ func recordingWhole(t *testing.T, e *env) {
 		reason string
 	}{
 		"unknown profile":     {eventRows(visit("x", uid(5), 0))[0], fault.NotFound, profile.ReasonProfileNotFound},
-		"unknown external id": {whose("x", external("crm", 9)), fault.NotFound, profile.ReasonNotOneProfile},
-		"unknown address":     {whose("x", email("nobody@example.com")), fault.NotFound, profile.ReasonNotOneProfile},
+		"unknown external id": {whose("x", external("crm", 9)), fault.NotFound, profile.ReasonProfileNotFound},
+		"unknown address":     {whose("x", email("nobody@example.com")), fault.NotFound, profile.ReasonProfileNotFound},
 		"address of two":      {whose("x", email("shared@example.com")), fault.Precondition, profile.ReasonNotOneProfile},
 	} {
 		_, _, err := e.Record(t.Context(), []profile.EventRow{ok, c.row})
@@ -184,7 +184,7 @@ func importingEvents(t *testing.T, e *env) {
 	if got[0].UID != a || !got[1].Duplicate || got[2] != (profile.Recorded{}) {
 		t.Errorf("rows became %+v", got)
 	}
-	wantFault(t, got[3].Err, fault.NotFound, profile.ReasonNotOneProfile)
+	wantFault(t, got[3].Err, fault.NotFound, profile.ReasonProfileNotFound)
 	wantFault(t, got[5].Err, fault.NotFound, profile.ReasonProfileNotFound)
 	_, _, _, err = e.ImportEvents(t.Context(), "i", 5, rows, false)
 	wantFault(t, err, fault.Conflict, profile.ReasonImportProtocol)

@@ -5,15 +5,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"reflect"
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/narrowcast/narrowcast/pkg/audience"
 	"github.com/narrowcast/narrowcast/pkg/fault"
 	"github.com/narrowcast/narrowcast/services/profile"
+	"github.com/narrowcast/narrowcast/services/profile/behaviour"
 )
 
 func concurrent(t *testing.T, e *env) {
@@ -142,6 +145,7 @@ func following(t *testing.T, e *env) {
 type naive struct {
 	people map[audience.UID]*profile.Profile
 	dead   map[audience.UID]bool
+	events map[string]*profile.Event
 }
 
 func (n *naive) holder(id profile.ExternalID) (audience.UID, bool) {
@@ -191,9 +195,90 @@ func (n *naive) resolve(t *testing.T, e *env) {
 	e.resolve(t, "after random operations", ids, want...)
 }
 
+// record imports events of people by uid and by external id, some of whom are not there.
+func (n *naive) record(t *testing.T, e *env, r *rand.Rand) {
+	t.Helper()
+	rows := make([]profile.EventRow, 1+r.IntN(8))
+	asked := make([]profile.EventRow, len(rows))
+	for i := range rows {
+		ev := purchase(fmt.Sprint("e", r.IntN(200)), audience.UID{}, begin.Sub(e.clock())+time.Duration(r.IntN(400)-20)*day, r.Int64N(100))
+		var who profile.Identifier
+		if r.IntN(2) == 0 {
+			ev.UID = uid(r.IntN(30))
+		} else {
+			who = external("s", r.IntN(25))
+		}
+		rows[i] = profile.EventRow{Event: ev, Whose: who}
+		asked[i] = profile.EventRow{Event: ev.Clone(), Whose: who}
+	}
+	progress, _, err := e.EventImportProgress(t.Context(), "random")
+	must(t, err)
+	create := r.IntN(2) == 0
+	got, _, _, err := e.ImportEvents(t.Context(), "random", progress.Through, rows, create)
+	must(t, err)
+	for i, row := range asked {
+		var want profile.Recorded
+		if old := n.events[row.Event.ID]; old != nil {
+			want = profile.Recorded{UID: old.UID, Duplicate: true}
+		} else if holder, held := n.holder(profile.ExternalID{Source: row.Whose.Source, Value: row.Whose.Value}); held {
+			want.UID = holder
+		} else if n.people[row.Event.UID] != nil {
+			want.UID = row.Event.UID
+		} else if create && row.Whose.Kind != "" {
+			want.UID = got[i].UID
+			n.people[want.UID] = &profile.Profile{UID: want.UID, Identifiers: []profile.Identifier{row.Whose}}
+		}
+		if (want.UID == audience.UID{}) != (got[i].Err != nil) || got[i].UID != want.UID || got[i].Duplicate != want.Duplicate {
+			t.Fatalf("event %+v became %+v, the naive store says %+v", row, got[i], want)
+		}
+		if want.UID != (audience.UID{}) && !want.Duplicate {
+			row.Event.UID = want.UID
+			n.events[row.Event.ID] = row.Event
+		}
+	}
+}
+
+func (n *naive) deleteEvent(t *testing.T, e *env, r *rand.Rand) {
+	t.Helper()
+	id, of := fmt.Sprint("e", r.IntN(200)), uid(r.IntN(30))
+	if ev := n.events[id]; ev != nil && r.IntN(4) > 0 {
+		of = ev.UID
+	}
+	_, err := e.DeleteEvent(t.Context(), of, id)
+	if there := n.events[id] != nil && n.events[id].UID == of; there != (err == nil) {
+		t.Fatalf("deleting the event %s: %v", id, err)
+	} else if there {
+		delete(n.events, id)
+	}
+}
+
+// compute gives the naive people what follows from their events, and compares the events.
+func (n *naive) compute(t *testing.T, e *env) {
+	t.Helper()
+	some := false
+	for id, p := range n.people {
+		var events []profile.Event
+		for _, ev := range n.events {
+			if ev.UID == id {
+				events = append(events, *ev)
+			}
+		}
+		behaviour.Apply(p, events, Settings.Day(e.clock()), Settings)
+		some = some || p.Traits != nil
+		stored, err := e.Events(t.Context(), id, nil, 1000)
+		must(t, err)
+		if len(stored) != len(events) {
+			t.Errorf("%d events are stored, the naive store has %d", len(stored), len(events))
+		}
+	}
+	if !some {
+		t.Error("nobody has traits")
+	}
+}
+
 func metamorphic(t *testing.T, e *env) {
 	r := rand.New(rand.NewPCG(42, 1))
-	n := &naive{people: make(map[audience.UID]*profile.Profile), dead: make(map[audience.UID]bool)}
+	n := &naive{people: make(map[audience.UID]*profile.Profile), dead: make(map[audience.UID]bool), events: make(map[string]*profile.Event)}
 	random := func() *profile.Profile {
 		p := &profile.Profile{Occupation: fmt.Sprint(r.IntN(3))}
 		for range r.IntN(3) {
@@ -214,8 +299,8 @@ func metamorphic(t *testing.T, e *env) {
 		return p
 	}
 	var through int64
-	for range 400 {
-		switch r.IntN(4) {
+	for range 600 {
+		switch r.IntN(7) {
 		case 0, 1:
 			rows := make([]profile.Row, 1+r.IntN(6))
 			for i := range rows {
@@ -251,6 +336,7 @@ func metamorphic(t *testing.T, e *env) {
 			if err == nil {
 				delete(n.people, id)
 				n.dead[id] = true
+				maps.DeleteFunc(n.events, func(_ string, ev *profile.Event) bool { return ev.UID == id })
 			}
 		case 3:
 			p := random()
@@ -266,9 +352,23 @@ func metamorphic(t *testing.T, e *env) {
 				asked.UID = made.UID
 				n.people[asked.UID] = asked
 			}
+		case 4:
+			n.record(t, e, r)
+		case 5:
+			n.deleteEvent(t, e, r)
+		case 6:
+			e.advance(time.Duration(r.IntN(40)) * day)
+			for {
+				done, err := e.Recompute(t.Context(), 4)
+				must(t, err)
+				if done == 0 {
+					break
+				}
+			}
 		}
 	}
 	n.resolve(t, e)
+	n.compute(t, e)
 	list, err := e.List(t.Context(), audience.UID{}, 10_000)
 	must(t, err)
 	if len(list) != len(n.people) || len(list) == 0 {

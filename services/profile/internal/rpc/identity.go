@@ -5,7 +5,6 @@ import (
 
 	profilev1 "github.com/narrowcast/narrowcast/proto/gen/go/narrowcast/profile/v1"
 
-	"github.com/narrowcast/narrowcast/pkg/audience"
 	"github.com/narrowcast/narrowcast/pkg/fault"
 	"github.com/narrowcast/narrowcast/services/internal/wire"
 	"github.com/narrowcast/narrowcast/services/profile"
@@ -21,7 +20,7 @@ func (s *Service) ResolveIdentifier(ctx context.Context, req *profilev1.ResolveI
 	if err != nil {
 		return nil, err
 	}
-	uid, err := oneOf(found[0])
+	uid, err := profile.OneOf(found[0])
 	if err != nil {
 		return nil, err
 	}
@@ -58,16 +57,4 @@ func (s *Service) asked(m *profilev1.Identifier, path string) (profile.Identifie
 		return id, below(path, err)
 	}
 	return id, nil
-}
-
-// oneOf refuses an identifier that nobody has, and one that does not tell people apart.
-func oneOf(uids []audience.UID) (audience.UID, error) {
-	switch len(uids) {
-	case 0:
-		return audience.UID{}, fault.New(fault.NotFound, profile.ReasonProfileNotFound, "no profile has this identifier").With("name", "")
-	case 1:
-		return uids[0], nil
-	}
-	return audience.UID{}, fault.Newf(fault.Precondition, profile.ReasonNotOneProfile,
-		"%d profiles have this identifier; ask with BatchResolveIdentifiers and choose, or merge them if they are one person", len(uids)).With("count", len(uids))
 }

@@ -23,8 +23,11 @@ var errTakenOver = errors.New("another stream took the import over")
 // processes, the store lets only one of them go on.
 type imports struct {
 	mu      sync.Mutex
-	running map[string]*run
+	running map[importID]*run
 }
+
+// importID names an import of one kind: ids of profiles are apart from those of events.
+type importID struct{ kind, id string }
 
 type run struct {
 	cancel context.CancelCauseFunc
@@ -33,7 +36,7 @@ type run struct {
 
 // begin makes the caller the import's one stream: a caller who lost the connection comes back before the server knows, so the
 // newest stream wins and the one before is told to end.
-func (i *imports) begin(ctx context.Context, id string) (context.Context, func(), error) {
+func (i *imports) begin(ctx context.Context, id importID) (context.Context, func(), error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	mine := &run{cancel: cancel, done: make(chan struct{})}
 	i.mu.Lock()
@@ -65,16 +68,42 @@ func (i *imports) begin(ctx context.Context, id string) (context.Context, func()
 	return ctx, end, nil
 }
 
+// rejection tells why a row was refused, for imports of every kind.
+type rejection = profilev1.ImportProfilesResponse_Rejection
+
+// importKind is what imports of one kind have of their own. Q are the messages of the caller, A the answers, R the rows.
+type importKind[Q, A, R any] interface {
+	// start returns the id of the import that a first message begins; "": it begins none. It is called first, and once.
+	start(first *Q) importID
+	// resume returns how far the import has come, and the answer that says so.
+	resume(ctx context.Context) (through int64, answer *A, err error)
+	// chunk returns the number of the first row of a message and how many it has; false: the message is no chunk.
+	chunk(q *Q) (offset int64, rows int, ok bool)
+	// read checks the rows of a chunk but for the first few, which are known.
+	read(ctx context.Context, q *Q, known int, to *batch[R]) error
+	// commit keeps a unit, and returns why rows of it were refused and what makes the answer of that and of what read refused.
+	commit(ctx context.Context, from int64, rows []R) (refused []error, answer func([]*rejection) *A, err error)
+}
+
 // batch is rows that follow each other, read and checked.
-type batch struct {
-	rows       []profile.Row
-	rejections map[int]*profilev1.ImportProfilesResponse_Rejection // by index in rows
+type batch[R any] struct {
+	rows       []R
+	rejections map[int]*rejection // by index in rows
 	bytes      int
 	err        error // the last batch: io.EOF, or why the stream ends
 }
 
-// ImportProfiles imports rows. While one commit unit is written, the next one is received and checked.
-func (s *Service) ImportProfiles(stream grpc.BidiStreamingServer[profilev1.ImportProfilesRequest, profilev1.ImportProfilesResponse]) error {
+// refuse notes why a row was refused, unless the error is not about the row.
+func (b *batch[R]) refuse(row int, err error) error {
+	if fault.As(err) == nil {
+		return err
+	}
+	b.rejections[row] = rejectionOf(err)
+	return nil
+}
+
+// serveImport is the handler of an import. While one commit unit is written, the next one is received and checked.
+func serveImport[Q, A, R any](s *Service, stream grpc.BidiStreamingServer[Q, A], kind importKind[Q, A, R]) error {
 	first, err := stream.Recv()
 	if errors.Is(err, io.EOF) {
 		return protocolFault("start", "an import begins with a start message")
@@ -82,8 +111,8 @@ func (s *Service) ImportProfiles(stream grpc.BidiStreamingServer[profilev1.Impor
 	if err != nil {
 		return err
 	}
-	id := first.GetStart().GetImportId()
-	if id == "" {
+	id := kind.start(first)
+	if id.id == "" {
 		return protocolFault("start", "an import begins with a start message that has its id")
 	}
 	ctx, end, err := s.imports.begin(stream.Context(), id)
@@ -91,18 +120,18 @@ func (s *Service) ImportProfiles(stream grpc.BidiStreamingServer[profilev1.Impor
 		return ended(err)
 	}
 	defer end()
-	progress, at, err := s.store.ImportProgress(ctx, id)
+	through, answer, err := kind.resume(ctx)
 	if err != nil {
 		return err
 	}
-	if err := stream.Send(s.progress(progress, at, nil)); err != nil {
+	if err := stream.Send(answer); err != nil {
 		return err
 	}
-	received := make(chan batch)
-	reader := &importReader{s: s, stream: stream, through: progress.Through, next: progress.Through}
+	received := make(chan batch[R])
+	reader := &importReader[Q, A, R]{s: s, kind: kind, stream: stream, through: through, next: through}
 	// It ends with its next batch or, where it waits for the caller, when the handler has returned.
 	s.streams.Go(func() { reader.run(ctx, received) })
-	return s.importUnits(ctx, id, progress, received, stream)
+	return importUnits(ctx, s, kind, through, received, stream)
 }
 
 func protocolFault(expected, message string) error {
@@ -117,47 +146,37 @@ func ended(cause error) error {
 	return cause
 }
 
-func (s *Service) progress(p profile.Progress, at profile.Position, rejections []*profilev1.ImportProfilesResponse_Rejection) *profilev1.ImportProfilesResponse {
-	return &profilev1.ImportProfilesResponse{
-		CommittedThrough: p.Through, Created: p.Created, Updated: p.Updated, Unchanged: p.Unchanged, Rejected: p.Rejected,
-		Rejections: rejections, ConsistencyToken: s.token(at),
-	}
-}
-
 // importUnits gathers batches into commit units and answers after each.
-func (s *Service) importUnits(ctx context.Context, id string, progress profile.Progress, received <-chan batch, stream grpc.ServerStreamingServer[profilev1.ImportProfilesResponse]) error {
-	unit := unit{rejections: make(map[int]*profilev1.ImportProfilesResponse_Rejection)}
+func importUnits[Q, A, R any](ctx context.Context, s *Service, kind importKind[Q, A, R], through int64, received <-chan batch[R], stream grpc.BidiStreamingServer[Q, A]) error {
+	unit := unit[R]{rejections: make(map[int]*rejection)}
 	due := time.NewTimer(s.opts.UnitDelay)
 	defer due.Stop()
 	commit := func(n int) error {
 		rows, rejections := unit.cut(n)
-		doubts := s.doubts(rows)
-		results, now, at, err := s.store.Import(ctx, id, progress.Through, rows)
+		refused, answer, err := kind.commit(ctx, through, rows)
 		if err != nil {
 			return err
 		}
-		told := make([]*profilev1.ImportProfilesResponse_Rejection, 0, len(rejections))
-		for i, r := range results {
+		told := make([]*rejection, 0, len(rejections))
+		for i, why := range refused {
 			one := rejections[i]
-			if one == nil && r.Err != nil {
-				one = rejection(r.Err)
+			if one == nil && why != nil {
+				one = rejectionOf(why)
 			}
 			if one != nil {
-				one.Row = progress.Through + int64(i)
+				one.Row = through + int64(i)
 				told = append(told, one)
 			}
 		}
-		progress = now
-		answer := s.progress(progress, at, told)
-		answer.Warnings = doubts.count(results)
-		return stream.Send(answer)
+		through += int64(n)
+		return stream.Send(answer(told))
 	}
 	for {
 		var waiting <-chan time.Time
 		if len(unit.rows) > 0 {
 			waiting = due.C
 		}
-		var b batch
+		var b batch[R]
 		select {
 		case b = <-received:
 		case <-waiting:
@@ -192,13 +211,13 @@ func (s *Service) importUnits(ctx context.Context, id string, progress profile.P
 }
 
 // unit is what waits for the next commit.
-type unit struct {
-	rows       []profile.Row
-	rejections map[int]*profilev1.ImportProfilesResponse_Rejection
+type unit[R any] struct {
+	rows       []R
+	rejections map[int]*rejection
 	bytes      int
 }
 
-func (u *unit) add(b batch) {
+func (u *unit[R]) add(b batch[R]) {
 	for i, r := range b.rejections {
 		u.rejections[len(u.rows)+i] = r
 	}
@@ -207,11 +226,11 @@ func (u *unit) add(b batch) {
 }
 
 // cut takes the first n rows out.
-func (u *unit) cut(n int) ([]profile.Row, map[int]*profilev1.ImportProfilesResponse_Rejection) {
+func (u *unit[R]) cut(n int) ([]R, map[int]*rejection) {
 	rows, rejections := u.rows[:n], u.rejections
 	// New memory, since the rows belong to the store from now on.
-	u.rows = append([]profile.Row(nil), u.rows[n:]...)
-	u.rejections = make(map[int]*profilev1.ImportProfilesResponse_Rejection)
+	u.rows = append([]R(nil), u.rows[n:]...)
+	u.rejections = make(map[int]*rejection)
 	for i, r := range rejections {
 		if i >= n {
 			u.rejections[i-n] = r

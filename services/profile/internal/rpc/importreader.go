@@ -8,24 +8,21 @@ import (
 	"buf.build/go/protovalidate"
 	"google.golang.org/protobuf/proto"
 
-	profilev1 "github.com/narrowcast/narrowcast/proto/gen/go/narrowcast/profile/v1"
-
 	"github.com/narrowcast/narrowcast/pkg/fault"
 	"github.com/narrowcast/narrowcast/services/profile"
 )
 
 // importReader receives the chunks of one stream and checks their rows.
-type importReader struct {
-	s      *Service
-	stream interface {
-		Recv() (*profilev1.ImportProfilesRequest, error)
-	}
+type importReader[Q, A, R any] struct {
+	s       *Service
+	kind    importKind[Q, A, R]
+	stream  interface{ Recv() (*Q, error) }
 	through int64 // committed when the stream began
 	next    int64 // number of the first row not yet received
 }
 
 // run hands over batches until one has an error or ctx ends.
-func (r *importReader) run(ctx context.Context, to chan<- batch) {
+func (r *importReader[Q, A, R]) run(ctx context.Context, to chan<- batch[R]) {
 	for {
 		b := r.read(ctx)
 		select {
@@ -39,78 +36,66 @@ func (r *importReader) run(ctx context.Context, to chan<- batch) {
 	}
 }
 
-func (r *importReader) read(ctx context.Context) batch {
+func (r *importReader[Q, A, R]) read(ctx context.Context) batch[R] {
 	req, err := r.stream.Recv()
 	if err != nil {
-		return batch{err: err}
+		return batch[R]{err: err}
 	}
-	chunk := req.GetChunk()
-	if chunk == nil {
-		return batch{err: protocolFault("chunk", "after the start message an import has chunks only")}
+	offset, n, ok := r.kind.chunk(req)
+	if !ok {
+		return batch[R]{err: protocolFault("chunk", "after the start message an import has chunks only")}
 	}
-	// The rules of the contract on the chunk itself; its rows are left to us.
-	if err := r.s.validator.Validate(req); err != nil {
-		var invalid *protovalidate.ValidationError
-		if !errors.As(err, &invalid) || len(invalid.Violations) == 0 {
-			return batch{err: fmt.Errorf("validate chunk: %w", err)}
-		}
-		one := invalid.Violations[0].Proto
-		return batch{err: fault.InvalidField(profile.ReasonValidationFailed, protovalidate.FieldPathString(one.GetField()), one.GetMessage())}
+	message, ok := any(req).(proto.Message)
+	if !ok {
+		return batch[R]{err: fmt.Errorf("a chunk is a %T, which is no message", req)}
 	}
-	if chunk.GetOffset() > r.next {
-		return batch{err: fault.New(fault.OutOfRange, profile.ReasonImportGap,
+	// The rules of the contract on the chunk itself; its rows are left to the kind.
+	if err := r.s.validate(message); err != nil {
+		return batch[R]{err: err}
+	}
+	if offset > r.next {
+		return batch[R]{err: fault.New(fault.OutOfRange, profile.ReasonImportGap,
 			"rows are missing before this chunk; go on from committed_through").With("committed_through", r.through).With("expected", r.next)}
 	}
 	// Rows that are there already, from an earlier stream or sent twice in this one.
-	known := min(r.next-chunk.GetOffset(), int64(len(chunk.GetProfiles())))
-	messages := chunk.GetProfiles()[known:]
-	r.next += int64(len(messages))
-	// Declarations are only added to, so what a schema read now allows is allowed when the rows are written.
-	schema, err := r.s.store.Schema(ctx)
-	if err != nil {
-		return batch{err: err}
+	known := int(min(r.next-offset, int64(n)))
+	r.next += int64(n - known)
+	b := batch[R]{rows: make([]R, n-known), rejections: make(map[int]*rejection)}
+	if n > known {
+		b.bytes = proto.Size(message)
 	}
-	b := batch{rows: make([]profile.Row, len(messages)), rejections: make(map[int]*profilev1.ImportProfilesResponse_Rejection)}
-	if len(messages) > 0 {
-		b.bytes = proto.Size(chunk)
-	}
-	for i, m := range messages {
-		p, err := r.s.row(m, schema)
-		if err != nil {
-			if fault.As(err) == nil {
-				return batch{err: err}
-			}
-			b.rejections[i] = rejection(err)
-			continue
-		}
-		b.rows[i] = profile.Row{Profile: p, Etag: m.GetEtag()}
+	if err := r.kind.read(ctx, req, known, &b); err != nil {
+		return batch[R]{err: err}
 	}
 	return b
 }
 
-// row checks one row by the contract's rules and by its meaning.
-func (s *Service) row(m *profilev1.Profile, schema profile.Schema) (*profile.Profile, error) {
-	if m == nil { // an element that was not set
-		return nil, fault.New(fault.Invalid, profile.ReasonValidationFailed, "the row is empty")
+// validate holds a message to the contract's rules, and names the first one that it breaks.
+func (s *Service) validate(m proto.Message) error {
+	err := s.validator.Validate(m)
+	if err == nil {
+		return nil
 	}
-	if err := s.validator.Validate(m); err != nil {
-		var invalid *protovalidate.ValidationError
-		if !errors.As(err, &invalid) || len(invalid.Violations) == 0 {
-			return nil, fmt.Errorf("validate row: %w", err)
-		}
-		one := invalid.Violations[0].Proto
-		return nil, fault.InvalidField(profile.ReasonValidationFailed, protovalidate.FieldPathString(one.GetField()), one.GetMessage())
+	var invalid *protovalidate.ValidationError
+	if !errors.As(err, &invalid) || len(invalid.Violations) == 0 {
+		return fmt.Errorf("validate: %w", err)
 	}
-	return s.canonical(m, schema)
+	one := invalid.Violations[0].Proto
+	return fault.InvalidField(profile.ReasonValidationFailed, protovalidate.FieldPathString(one.GetField()), one.GetMessage())
 }
 
-// rejection tells why a row was refused: by its first wrong field, where it has several.
-func rejection(err error) *profilev1.ImportProfilesResponse_Rejection {
+// emptyRow is the fault about an element that was not set.
+func emptyRow() error {
+	return fault.New(fault.Invalid, profile.ReasonValidationFailed, "the row is empty")
+}
+
+// rejectionOf tells why a row was refused: by its first wrong field, where it has several.
+func rejectionOf(err error) *rejection {
 	f := fault.As(err)
 	if f == nil {
-		return &profilev1.ImportProfilesResponse_Rejection{Reason: profile.ReasonInternal}
+		return &rejection{Reason: profile.ReasonInternal}
 	}
-	r := &profilev1.ImportProfilesResponse_Rejection{Reason: f.Reason, Message: f.Message}
+	r := &rejection{Reason: f.Reason, Message: f.Message}
 	if len(f.Violations) > 0 {
 		one := f.Violations[0]
 		r.Field, r.Message = one.Field, one.Description
@@ -119,6 +104,8 @@ func rejection(err error) *profilev1.ImportProfilesResponse_Rejection {
 		}
 	}
 	switch f.Reason {
+	case profile.ReasonProfileNotFound, profile.ReasonNotOneProfile:
+		r.Field = "profile"
 	case profile.ReasonExternalIDTaken:
 		r.Field = "identifiers"
 	case profile.ReasonProfileExists:

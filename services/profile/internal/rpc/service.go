@@ -46,6 +46,7 @@ type Service struct {
 	profilev1.UnimplementedProfileServiceServer
 	profilev1.UnimplementedAttributeServiceServer
 	profilev1.UnimplementedIdentityServiceServer
+	profilev1.UnimplementedEventServiceServer
 
 	opts      Options
 	store     profile.Store
@@ -87,7 +88,7 @@ func New(ctx context.Context, opts Options) (*Service, error) {
 		return nil, fmt.Errorf("read time zone: %w", err)
 	}
 	// The rules of a profile are compiled now rather than when the first one comes.
-	v, err := protovalidate.New(protovalidate.WithMessages(&profilev1.Profile{}, &profilev1.ImportProfilesRequest{}))
+	v, err := protovalidate.New(protovalidate.WithMessages(&profilev1.Profile{}, &profilev1.ImportProfilesRequest{}, &profilev1.Event{}, &profilev1.ImportEventsRequest{}))
 	if err != nil {
 		return nil, fmt.Errorf("compile validation rules: %w", err)
 	}
@@ -97,7 +98,7 @@ func New(ctx context.Context, opts Options) (*Service, error) {
 	}
 	return &Service{
 		opts: opts, store: opts.Store, log: opts.Logger.With("component", "profile"), validator: v, home: home, zone: zone,
-		closing: make(chan struct{}), imports: imports{running: make(map[string]*run)},
+		closing: make(chan struct{}), imports: imports{running: make(map[importID]*run)},
 	}, nil
 }
 

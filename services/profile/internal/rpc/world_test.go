@@ -94,6 +94,7 @@ func newWorld(t testing.TB, opts rpc.Options, r grpc.ServiceRegistrar, conn grpc
 	profilev1.RegisterProfileServiceServer(r, service)
 	profilev1.RegisterAttributeServiceServer(r, service)
 	profilev1.RegisterIdentityServiceServer(r, service)
+	profilev1.RegisterEventServiceServer(r, service)
 	return &world{profilev1.NewProfileServiceClient(conn), profilev1.NewAttributeServiceClient(conn), profilev1.NewIdentityServiceClient(conn), opts.Store, service}
 }
 

@@ -151,7 +151,7 @@ func (d *draft) whose(r profile.EventRow, create bool) (audience.UID, error) {
 			break
 		}
 		if !create {
-			return uid, profile.NotOneProfile(r.Whose.Kind, 0)
+			return profile.OneOf(nil)
 		}
 		e, err := d.make()
 		if err != nil {
@@ -161,17 +161,8 @@ func (d *draft) whose(r profile.EventRow, create bool) (audience.UID, error) {
 		_, err = d.putProfile(e, p)
 		return e.uid, err
 	default:
-		bearers := d.b.dbBearers[r.Whose]
-		alive := 0
-		for _, one := range bearers {
-			if d.entry(one).exists {
-				uid = one
-				alive++
-			}
-		}
-		if alive != 1 {
-			return uid, profile.NotOneProfile(r.Whose.Kind, alive)
-		}
+		alive := slices.DeleteFunc(slices.Clone(d.b.dbBearers[r.Whose]), func(one audience.UID) bool { return !d.entry(one).exists })
+		return profile.OneOf(alive)
 	}
 	if !d.entry(uid).exists {
 		return uid, profile.NotFound(nameOf(uid))
