@@ -84,7 +84,7 @@ func TestCutConnectionsToTheDatabaseLoseNothing(t *testing.T) {
 	t.Parallel()
 	d := newOrdeal(t, testkit.PostgresPrivate(t), t.TempDir())
 	d.everyone()
-	cuts := kills(t) * 2
+	cuts := kills(t)
 	for range cuts {
 		d.moment(500 * time.Millisecond)
 		d.cutPostgres()

@@ -55,7 +55,7 @@ type ordeal struct {
 	harm     atomic.Int32
 	// Calls that met a hardship, by what is known of them.
 	refused, unknown, full, commits atomic.Int64
-	watch                  *follower
+	watch                           *follower
 
 	book
 }
