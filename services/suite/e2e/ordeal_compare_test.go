@@ -203,10 +203,11 @@ func (d *ordeal) purchases(ctx context.Context, byID map[string]*profilev1.Profi
 		sum := int64(0)
 		for event, cents := range kept {
 			sum += cents
-			if want, sure := b.sure[event]; !sure {
-				if want, sure = b.maybe[event]; !sure || want != cents {
-					d.t.Errorf("the event %s of %s has %d cents, and was recorded with %d (at all: %v)", event, id, cents, want, sure)
-				}
+			if _, sure := b.sure[event]; sure {
+				continue
+			}
+			if want, tried := b.maybe[event]; !tried || want != cents {
+				d.t.Errorf("the event %s of %s has %d cents, and was recorded with %d (at all: %v)", event, id, cents, want, tried)
 			}
 		}
 		total += len(kept)

@@ -129,10 +129,10 @@ func (d *ordeal) eventImporter(k int) {
 				end.GetCommittedThrough(), end.GetRecorded(), end.GetDuplicates(), end.GetRejected())
 		}
 		for i := range people {
-			d.buyer(who(i), "")
-		}
-		for i, cents := range amounts {
-			d.buyers[who(i)].sure[id(i)] = cents
+			b := d.buyer(who(i), "")
+			for row := i; row < rows; row += people {
+				b.sure[id(row)] = amounts[row]
+			}
 		}
 		d.note(people, rows+people)
 	})
