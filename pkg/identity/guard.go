@@ -47,8 +47,15 @@ var defaultBlocks = []Block{
 		Rule: RulePlaceholder,
 		Values: []string{
 			"null", "(null)", "<null>", "nil", "undefined", "none", "(none)", "n/a", "na", "#n/a", "nan", "unknown", "not set", "(not set)",
-			"not available", "empty", "blank", "missing", "anonymous", "guest", "default", "test", "string", "[object object]",
-			"true", "false", "-", "--", ".", "?", "0", "-1", "xxx", "tbd",
+			"not available", "[object object]",
+		},
+	},
+	{
+		// Another system may number its customers from 0, and call one of them guest: these are only nobody's elsewhere.
+		Rule: RulePlaceholder, Kinds: []string{Email, Phone, MobileAdID, Cookie, DeviceID, UID2Token},
+		Values: []string{
+			"empty", "blank", "missing", "anonymous", "guest", "default", "test", "string", "true", "false", "-", "--", ".", "?", "0", "-1",
+			"xxx", "tbd",
 		},
 	},
 	{

@@ -53,7 +53,8 @@ func TestGuard(t *testing.T) {
 		{identity.ExternalID, " NULL", identity.RulePlaceholder},
 		{identity.ExternalID, "N/A", identity.RulePlaceholder},
 		{identity.ExternalID, "Unknown", identity.RulePlaceholder},
-		{identity.ExternalID, "0", identity.RulePlaceholder},
+		{identity.ExternalID, "0", ""}, // a real file of customers begins with it
+		{identity.Cookie, "0", identity.RulePlaceholder},
 		{identity.ExternalID, "nullable", ""},
 		{identity.ExternalID, "00000000", ""}, // may be somebody's number, and is unique in its source
 	} {

@@ -12,6 +12,8 @@ import (
 	"github.com/narrowcast/narrowcast/pkg/keyring"
 	"github.com/narrowcast/narrowcast/pkg/sqldb"
 	"github.com/narrowcast/narrowcast/services/profile"
+	"github.com/narrowcast/narrowcast/services/profile/behaviour"
+	"github.com/narrowcast/narrowcast/services/profile/internal/sqlstore"
 )
 
 // Config of the profile service.
@@ -26,6 +28,7 @@ type Config struct {
 	PhoneRegion  string              `help:"Country (ISO 3166-1 alpha-2) of phone numbers without country code; none: they are refused." env:"NARROWCAST_PROFILE_PHONE_REGION" placeholder:"FR"`
 	Currency     string              `help:"Currency (ISO 4217) in which money without a named currency is compared." env:"NARROWCAST_CURRENCY" default:"EUR"`
 	TimeZone     string              `help:"Time zone (IANA) in which days turn." env:"NARROWCAST_TIME_ZONE" default:"UTC"`
+	Silence      int64               `help:"Days after a purchase for which its buyer is a customer; then lapsed." env:"NARROWCAST_PROFILE_SILENCE" default:"365" placeholder:"DAYS"`
 	KeepEvents   int64               `help:"Days for which events are kept after their own; 0: for ever." env:"NARROWCAST_PROFILE_KEEP_EVENTS" default:"0"`
 	KeepEventsOf map[string]int64    `help:"The same for single kinds of events, such as visit=90; 0: for ever." env:"NARROWCAST_PROFILE_KEEP_EVENTS_OF" placeholder:"KIND=DAYS"`
 	DueInterval  time.Duration       `help:"How often profiles are looked for whose traits change with the day." env:"NARROWCAST_PROFILE_DUE_INTERVAL" default:"1m"`
@@ -42,19 +45,28 @@ type Config struct {
 // Default returns the configuration that holds where nothing is said.
 func Default() Config {
 	return Config{
-		Path: "profile.db", Connections: 8, Keys: "profile.keys", Allow: slices.Clone(profile.DefaultAllow), Currency: "EUR", TimeZone: "UTC",
+		Silence: profile.DefaultSilence,
+		Path:    "profile.db", Connections: 8, Keys: "profile.keys", Allow: slices.Clone(profile.DefaultAllow), Currency: "EUR", TimeZone: "UTC",
 		DueInterval: time.Minute, DueRows: 500, DuePause: 20 * time.Millisecond,
 		GroupDelay: 5 * time.Millisecond, GroupChanges: 1000, UnitRows: 5000, UnitDelay: 200 * time.Millisecond,
 		Checkpoint: 500 * time.Millisecond, SendTimeout: 30 * time.Second,
 	}
 }
 
-// sql says where the store is and who watches it.
-func (c Config) sql(deps Deps) sqldb.Config {
-	return sqldb.Config{
-		Path: c.Path, URL: c.Database, Schema: "profile", Migrate: c.Migrate, Readers: c.Connections,
-		TracerProvider: deps.TracerProvider, MeterProvider: deps.MeterProvider,
+// store says where the store is, what its keys are and who watches it.
+func (c Config) store(keys *keyring.Source, deps Deps) (sqlstore.Config, error) {
+	zone, err := time.LoadLocation(c.TimeZone)
+	if err != nil {
+		return sqlstore.Config{}, fmt.Errorf("read time zone: %w", err)
 	}
+	return sqlstore.Config{
+		SQL: sqldb.Config{
+			Path: c.Path, URL: c.Database, Schema: "profile", Migrate: c.Migrate, Readers: c.Connections,
+			TracerProvider: deps.TracerProvider, MeterProvider: deps.MeterProvider,
+		},
+		Keys: keys, Logger: deps.Logger, Now: deps.Now, GroupDelay: c.GroupDelay, GroupChanges: c.GroupChanges,
+		Behaviour: behaviour.Settings{Currency: c.Currency, Location: zone, Silence: c.Silence}, Retention: profile.Retention{Days: c.KeepEvents, Of: c.KeepEventsOf},
+	}, nil
 }
 
 // openKeys opens the key file, and makes it where the store is a file too. A key file of one replica's own would hide what it writes from
@@ -94,6 +106,7 @@ func (c Config) Validate() error {
 	check(c.GroupDelay > 0 && c.GroupDelay <= time.Second, "group-delay: give up to one second")
 	check(c.GroupChanges > 0 && c.GroupChanges <= 100_000, "group-changes: give 1 to 100000")
 	check(c.UnitRows > 0 && c.UnitRows <= 100_000, "unit-rows: give 1 to 100000")
+	check(c.Silence > 0 && c.Silence <= 36_525, "silence: give 1 to 36525 days")
 	check(c.UnitDelay > 0 && c.UnitDelay <= time.Minute, "unit-delay: give up to one minute")
 	check(c.Checkpoint > 0 && c.Checkpoint <= time.Minute, "checkpoint: give up to one minute")
 	check(c.SendTimeout > 0, "send-timeout: give a duration above zero")

@@ -15,9 +15,9 @@ import (
 	profilev1 "github.com/narrowcast/narrowcast/proto/gen/go/narrowcast/profile/v1"
 
 	"github.com/narrowcast/narrowcast/pkg/identity"
+	"github.com/narrowcast/narrowcast/pkg/sqldb"
 	"github.com/narrowcast/narrowcast/pkg/telemetry"
 	"github.com/narrowcast/narrowcast/services/profile"
-	"github.com/narrowcast/narrowcast/services/profile/behaviour"
 	"github.com/narrowcast/narrowcast/services/profile/internal/recompute"
 	"github.com/narrowcast/narrowcast/services/profile/internal/rekey"
 	"github.com/narrowcast/narrowcast/services/profile/internal/rpc"
@@ -39,17 +39,41 @@ type Server struct {
 	jobs  []func(context.Context) error
 }
 
+// filled has what may be left out.
+func (d Deps) filled() Deps {
+	if d.Logger == nil {
+		d.Logger = slog.New(slog.DiscardHandler)
+	}
+	if d.Now == nil {
+		d.Now = time.Now
+	}
+	return d
+}
+
+// Migrate brings the schema of the service's store to this program's version, whatever cfg.Migrate says, converts what earlier programs
+// stored, and does nothing else. Only the logger, the clock and the providers of deps are used.
+func Migrate(ctx context.Context, cfg Config, deps Deps) (sqldb.Versions, error) {
+	if err := cfg.Validate(); err != nil {
+		return sqldb.Versions{}, err
+	}
+	deps = deps.filled()
+	keys, err := cfg.openKeys(deps.Logger)
+	if err != nil {
+		return sqldb.Versions{}, err
+	}
+	where, err := cfg.store(keys, deps)
+	if err != nil {
+		return sqldb.Versions{}, err
+	}
+	return sqlstore.Migrate(ctx, where)
+}
+
 // New opens the store, brings its schema to this program's version and makes the service.
 func New(ctx context.Context, cfg Config, deps Deps) (*Server, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	if deps.Logger == nil {
-		deps.Logger = slog.New(slog.DiscardHandler)
-	}
-	if deps.Now == nil {
-		deps.Now = time.Now
-	}
+	deps = deps.filled()
 	keys, err := cfg.openKeys(deps.Logger)
 	if err != nil {
 		return nil, err
@@ -58,15 +82,11 @@ func New(ctx context.Context, cfg Config, deps Deps) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make guard of identifiers: %w", err)
 	}
-	zone, err := time.LoadLocation(cfg.TimeZone)
+	where, err := cfg.store(keys, deps)
 	if err != nil {
-		return nil, fmt.Errorf("read time zone: %w", err)
+		return nil, err
 	}
-	store, err := sqlstore.Open(ctx, sqlstore.Config{
-		SQL: cfg.sql(deps), Keys: keys, Logger: deps.Logger, Now: deps.Now,
-		Behaviour: behaviour.Settings{Currency: cfg.Currency, Location: zone}, Retention: profile.Retention{Days: cfg.KeepEvents, Of: cfg.KeepEventsOf},
-		GroupDelay: cfg.GroupDelay, GroupChanges: cfg.GroupChanges,
-	})
+	store, err := sqlstore.Open(ctx, where)
 	if err != nil {
 		return nil, err
 	}

@@ -101,7 +101,9 @@ func (x *transcript) random() *profile.Profile {
 			p.Identifiers = append(p.Identifiers, profile.Identifier{Kind: "phone", Source: string(rune('a' + n)), Value: fmt.Sprint("+336399800", 10+r.IntN(20))})
 		}
 	}
-	slices.SortFunc(p.Identifiers, func(a, b profile.Identifier) int { return bytes.Compare([]byte(a.Kind+a.Source), []byte(b.Kind+b.Source)) })
+	slices.SortFunc(p.Identifiers, func(a, b profile.Identifier) int {
+		return bytes.Compare([]byte(a.Kind+a.Source), []byte(b.Kind+b.Source))
+	})
 	if r.IntN(3) == 0 {
 		name := fmt.Sprint("né ", r.IntN(3))
 		p.GivenName = &name

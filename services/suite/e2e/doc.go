@@ -1,11 +1,12 @@
 // Package e2e holds the end-to-end tests: the whole suite, asked from outside as its callers ask it.
 //
 // A scenario is a file in testdata: profiles, segments, personas and audiences that are given, then steps that change and ask.
-// Each runs in three shapes:
+// Each runs in four shapes:
 //
 //   - one process: every service in one suite, in-process connections, blocks in memory;
 //   - four suites: one service each, connected over gRPC, sharing a block store;
-//   - four processes: the built programs, each on a SQLite file of its own, and a real Redis.
+//   - four processes: the built programs, each on a SQLite file of its own, and a real Redis;
+//   - the same on a real PostgreSQL.
 //
 // An ordeal is a profile service in a process of its own, on SQLite or on a PostgreSQL of its own, that is killed, cut off from its
 // database, or left without room on the disk while actors write, watch and resolve. Every actor keeps a book of what was acknowledged,
@@ -18,6 +19,6 @@
 // tested in that service; what is here is what only the whole can show: freshness across services, traces, crashes, bad
 // bytes on the wire, and the answers of real data.
 //
-// Without a Redis (see pkg/testkit) the shapes that need one are skipped, loudly, and fail where CI=true. The package has no
+// Without a Redis or a PostgreSQL (see pkg/testkit) the shapes that need one are skipped, loudly, and fail where CI=true. The package has no
 // code outside tests.
 package e2e
