@@ -8,6 +8,12 @@
 //   - four processes: the built programs, each on a SQLite file of its own, and a real Redis;
 //   - the same on a real PostgreSQL.
 //
+// An ordeal is a profile service in a process of its own, on SQLite or on a PostgreSQL of its own, that is killed, cut off from its
+// database, or left without room on the disk while actors write, watch and resolve. Every actor keeps a book of what was acknowledged,
+// what was refused and what has an unknown outcome, and each error must say which of the two latter it is. In the end the store
+// must hold what the books say, once, and a watcher that was cut many times what the store holds. NARROWCAST_KILLS says how many
+// processes are killed, and NARROWCAST_KILLS_SEED repeats what is done, though not the moments at which it meets the work.
+//
 // It promises that a difference between shapes fails, word for word in errors and tables; that nothing listens on a fixed port,
 // sleeps or waits without a bound; and that what it starts has ended when a test ends. What one service does in detail is
 // tested in that service; what is here is what only the whole can show: freshness across services, traces, crashes, bad

@@ -21,33 +21,41 @@ import (
 	"github.com/narrowcast/narrowcast/pkg/rpc"
 )
 
-// builds holds the programs, built once for the test binary.
+// builds holds the programs, each built once for the test binary, and only if a test needs it.
 var builds binaries
 
 type binaries struct {
-	once sync.Once
+	mu   sync.Mutex
 	dir  string
-	err  error
+	made map[string]error // by program
 }
 
-// path builds all programs the first time, and returns one of them.
+// path builds a program the first time, and returns it.
 func (b *binaries) path(t testing.TB, program string) string {
 	t.Helper()
-	b.once.Do(func() {
-		if b.dir, b.err = os.MkdirTemp("", "narrowcast-e2e-"); b.err != nil {
-			return
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.dir == "" {
+		dir, err := os.MkdirTemp("", "narrowcast-e2e-")
+		if err != nil {
+			t.Fatal(err)
 		}
-		const services = "github.com/narrowcast/narrowcast/services/"
-		args := []string{"build", "-o", b.dir + "/", services + "suite/cmd/narrowcast"}
-		for _, target := range targets {
-			args = append(args, services+target+"/cmd/"+target)
+		b.dir, b.made = dir, make(map[string]error)
+	}
+	err, tried := b.made[program]
+	if !tried {
+		of := program
+		if program == "narrowcast" {
+			of = "suite"
 		}
-		if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
-			b.err = fmt.Errorf("build the programs: %w\n%s", err, out)
+		out, failed := exec.Command("go", "build", "-o", b.dir+"/", "github.com/narrowcast/narrowcast/services/"+of+"/cmd/"+program).CombinedOutput()
+		if failed != nil {
+			err = fmt.Errorf("build %s: %w\n%s", program, failed, out)
 		}
-	})
-	if b.err != nil {
-		t.Fatal(b.err)
+		b.made[program] = err
+	}
+	if err != nil {
+		t.Fatal(err)
 	}
 	return filepath.Join(b.dir, program)
 }
