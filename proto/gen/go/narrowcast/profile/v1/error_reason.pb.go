@@ -80,7 +80,8 @@ const (
 	ErrorReason_ERROR_REASON_WATCHER_TOO_SLOW ErrorReason = 25
 	// The server is stopping; go on from the last cursor elsewhere.
 	ErrorReason_ERROR_REASON_SERVER_GOING_AWAY ErrorReason = 26
-	// The database does not answer; retry.
+	// The database does not answer; metadata: condition. Nothing was written, unless the condition is commit_unknown: then the
+	// connection broke while the write was committed, and who wants to know reads.
 	ErrorReason_ERROR_REASON_STORE_UNAVAILABLE ErrorReason = 27
 	// The database's disk is full.
 	ErrorReason_ERROR_REASON_STORE_FULL ErrorReason = 28
@@ -124,8 +125,6 @@ const (
 	ErrorReason_ERROR_REASON_SCHEMA_OLDER ErrorReason = 47
 	// The messages of an export do not follow its protocol; metadata: expected.
 	ErrorReason_ERROR_REASON_EXPORT_PROTOCOL ErrorReason = 48
-	// The database lost the connection while it committed: the write was made or not; read before trying again.
-	ErrorReason_ERROR_REASON_COMMIT_UNKNOWN ErrorReason = 49
 )
 
 // Enum value maps for ErrorReason.
@@ -180,7 +179,6 @@ var (
 		46: "ERROR_REASON_SEAL_BROKEN",
 		47: "ERROR_REASON_SCHEMA_OLDER",
 		48: "ERROR_REASON_EXPORT_PROTOCOL",
-		49: "ERROR_REASON_COMMIT_UNKNOWN",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":             0,
@@ -232,7 +230,6 @@ var (
 		"ERROR_REASON_SEAL_BROKEN":             46,
 		"ERROR_REASON_SCHEMA_OLDER":            47,
 		"ERROR_REASON_EXPORT_PROTOCOL":         48,
-		"ERROR_REASON_COMMIT_UNKNOWN":          49,
 	}
 )
 
@@ -267,7 +264,7 @@ var File_narrowcast_profile_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_narrowcast_profile_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"(narrowcast/profile/v1/error_reason.proto\x12\x15narrowcast.profile.v1*\xb4\r\n" +
+	"(narrowcast/profile/v1/error_reason.proto\x12\x15narrowcast.profile.v1*\x93\r\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\"\n" +
 	"\x1eERROR_REASON_VALIDATION_FAILED\x10\x01\x12\"\n" +
@@ -318,8 +315,7 @@ const file_narrowcast_profile_v1_error_reason_proto_rawDesc = "" +
 	"\x18ERROR_REASON_KEY_UNKNOWN\x10-\x12\x1c\n" +
 	"\x18ERROR_REASON_SEAL_BROKEN\x10.\x12\x1d\n" +
 	"\x19ERROR_REASON_SCHEMA_OLDER\x10/\x12 \n" +
-	"\x1cERROR_REASON_EXPORT_PROTOCOL\x100\x12\x1f\n" +
-	"\x1bERROR_REASON_COMMIT_UNKNOWN\x101BOZMgithub.com/narrowcast/narrowcast/proto/gen/go/narrowcast/profile/v1;profilev1b\x06proto3"
+	"\x1cERROR_REASON_EXPORT_PROTOCOL\x100BOZMgithub.com/narrowcast/narrowcast/proto/gen/go/narrowcast/profile/v1;profilev1b\x06proto3"
 
 var (
 	file_narrowcast_profile_v1_error_reason_proto_rawDescOnce sync.Once
