@@ -8,6 +8,8 @@
 //   - [DB.Migrate] only goes forward, and refuses a schema newer than the program (SCHEMA_NEWER);
 //   - every error that leaves [DB.Tx], [DB.ReadTx], [Group] or [DB.Classify] is a context error, a fault with a stable reason, or what
 //     the caller's own function returned; drivers are asked for codes, never for text;
+//   - [DB.Dump] writes a whole store as of one moment, and [DB.Load] fills an empty one with it, on the same engine or the other: all
+//     of it or nothing;
 //   - a [Group] turns many concurrent writers into few transactions, in one order, while each request fails alone.
 //
 // It does not build SQL, map rows to structs, or retry: a fault of kind Unavailable may be tried again by who knows whether
