@@ -2,6 +2,7 @@ package page
 
 import (
 	"encoding/base64"
+	"strings"
 
 	"github.com/cespare/xxhash/v2"
 	"google.golang.org/protobuf/proto"
@@ -46,7 +47,7 @@ func Checksum(parts ...string) uint64 {
 	return h.Sum64()
 }
 
-// Encode makes the token of the page after a key.
+// Encode makes the token of the page after a key, which is text without the character U+0000.
 func Encode(after string, checksum uint64) string {
 	// A message of three scalars always marshals.
 	raw, _ := proto.Marshal(&tokenv1.PageToken{Version: version, RequestChecksum: checksum, After: after})
@@ -62,10 +63,17 @@ func Decode(token string, checksum uint64) (after string, err error) {
 	var t tokenv1.PageToken
 	raw, err := base64.RawURLEncoding.DecodeString(token)
 	if err != nil || proto.Unmarshal(raw, &t) != nil || t.GetVersion() != version {
-		return "", fault.InvalidField(ReasonTokenInvalid, "page_token", "is not a page token; pass next_page_token of the page before as it was")
+		return "", notOurs()
 	}
 	if t.GetRequestChecksum() != checksum {
 		return "", fault.InvalidField(ReasonTokenInvalid, "page_token", "belongs to another request; keep all other fields the same from page to page, or begin without a token")
 	}
+	if strings.ContainsRune(t.GetAfter(), 0) {
+		return "", notOurs() // no key holds one, and some databases cannot compare it
+	}
 	return t.GetAfter(), nil
+}
+
+func notOurs() error {
+	return fault.InvalidField(ReasonTokenInvalid, "page_token", "is not a page token; pass next_page_token of the page before as it was")
 }

@@ -2,6 +2,7 @@ package page_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/narrowcast/narrowcast/pkg/fault"
@@ -22,7 +23,7 @@ func TestSizeIsCoerced(t *testing.T) {
 
 func TestTokenGoesOnAfterItsKey(t *testing.T) {
 	sum := page.Checksum("segments", "owner=x")
-	for _, key := range []string{"a", "Ärger", "\x00", string(make([]byte, 300))} {
+	for _, key := range []string{"a", "Ärger", "\x01", strings.Repeat("x", 300)} {
 		got, err := page.Decode(page.Encode(key, sum), sum)
 		if err != nil || got != key {
 			t.Errorf("Decode(Encode(%q)) = %q, %v", key, got, err)
@@ -35,6 +36,9 @@ func TestTokenGoesOnAfterItsKey(t *testing.T) {
 
 func TestTokenOfAnotherRequestIsRefused(t *testing.T) {
 	token := page.Encode("k", page.Checksum("segments", "a"))
+	if _, err := page.Decode(page.Encode("a\x00", 7), 7); fault.ReasonOf(err) != page.ReasonTokenInvalid {
+		t.Errorf("a key that no database could compare: %v", err)
+	}
 	for name, sum := range map[string]uint64{
 		"another filter":   page.Checksum("segments", "b"),
 		"another method":   page.Checksum("profiles", "a"),

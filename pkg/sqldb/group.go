@@ -29,7 +29,7 @@ type GroupConfig[Req, Res any] struct {
 	Apply func(ctx context.Context, tx *sql.Tx, req Req) (Res, error)
 	// Stamp is called once for each group, after the last Apply, with the requests that succeeded, in their order; then the
 	// group is committed. It is the place to advance the counter of revisions and to complete the results. If it fails, every
-	// request of the group fails; but if another process was in the way (a unique violation, serialization failure or deadlock
+	// request of the group fails; but if another process was in the way (a unique violation, serialisation failure or deadlock
 	// of PostgreSQL, here or at the commit, or an error that wraps [ErrRetryGroup]), the group is run again from the start, up to
 	// 8 times, and then fails with [ConditionBusy]. It is not called for a group in which all failed.
 	Stamp func(ctx context.Context, tx *sql.Tx, done []*Done[Req, Res]) error

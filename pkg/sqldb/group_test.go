@@ -32,9 +32,20 @@ type counter struct {
 
 func newCounter(t testing.TB, d sqldb.Dialect, change func(*sqldb.GroupConfig[string, int64])) *counter {
 	t.Helper()
-	c := &counter{db: open(t, d, sqldb.Config{}), entered: make(chan struct{}, 10), release: make(chan struct{})}
-	exec(t, c.db, "create table counter(n integer not null)", "insert into counter values (0)",
+	return newCounterAt(t, open(t, d, sqldb.Config{}), change)
+}
+
+func newCounterAt(t testing.TB, db *sqldb.DB, change func(*sqldb.GroupConfig[string, int64])) *counter {
+	t.Helper()
+	exec(t, db, "create table counter(n integer not null)", "insert into counter values (0)",
 		"create table changes(id text primary key, revision integer unique)")
+	return joinCounter(t, db, change)
+}
+
+// joinCounter is another process at the same store.
+func joinCounter(t testing.TB, db *sqldb.DB, change func(*sqldb.GroupConfig[string, int64])) *counter {
+	t.Helper()
+	c := &counter{db: db, entered: make(chan struct{}, 10), release: make(chan struct{})}
 	cfg := sqldb.GroupConfig[string, int64]{
 		Apply: func(ctx context.Context, tx *sql.Tx, id string) (int64, error) {
 			if _, err := tx.ExecContext(ctx, "insert into changes(id) values ($1)", id); err != nil {
@@ -42,8 +53,7 @@ func newCounter(t testing.TB, d sqldb.Dialect, change func(*sqldb.GroupConfig[st
 			}
 			switch {
 			case id == "block":
-				c.entered <- struct{}{}
-				<-c.release
+				c.block()
 			case id == "panic":
 				panic("a defect")
 			case strings.HasPrefix(id, "fail"):
@@ -186,8 +196,19 @@ func testManySubmittersGetDenseRevisionsInFewTransactions(t *testing.T, d sqldb.
 	}
 }
 
+func (c *counter) block() {
+	c.entered <- struct{}{}
+	<-c.release
+}
+
 // queue submits ids one after the other behind a request that blocks the committer, so that they form the next group.
 func (c *counter) queue(t *testing.T, ids ...string) (results []chan error) {
+	t.Helper()
+	return c.queueBehind(t, "block", ids...)
+}
+
+// queueBehind is queue with a name for the request that blocks.
+func (c *counter) queueBehind(t *testing.T, blocks string, ids ...string) (results []chan error) {
 	t.Helper()
 	submit := func(id string) chan error {
 		ch := make(chan error, 1)
@@ -197,7 +218,7 @@ func (c *counter) queue(t *testing.T, ids ...string) (results []chan error) {
 		}()
 		return ch
 	}
-	first := submit("block")
+	first := submit(blocks)
 	<-c.entered
 	for i, id := range ids {
 		results = append(results, submit(id))
@@ -209,6 +230,7 @@ func (c *counter) queue(t *testing.T, ids ...string) (results []chan error) {
 	if err := <-first; err != nil {
 		t.Fatal(err)
 	}
+	c.release = make(chan struct{}) // for the next time; nobody blocks now
 	return results
 }
 

@@ -97,17 +97,23 @@ type pgConn struct {
 
 func (c *pgConn) IsValid() bool { return !c.Conn.Conn().IsClosed() }
 
+// ExecContext runs a statement. pgx calls it safe to repeat when the connection breaks while the answer to a statement without
+// arguments is awaited, which it is not: only on a connection that was known to be closed before has nothing been sent.
 func (c *pgConn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
-	if c.Conn.Conn().PgConn().IsBusy() {
-		return nil, errBusyConn
+	if err := c.ready(); err != nil {
+		return nil, err
 	}
 	res, err := c.Conn.ExecContext(ctx, query, args)
-	return res, clean(ctx, err)
+	if err != nil {
+		return nil, c.failed(ctx, err)
+	}
+	return res, nil
 }
 
+// QueryContext runs a query, with the same care.
 func (c *pgConn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
-	if c.Conn.Conn().PgConn().IsBusy() {
-		return nil, errBusyConn
+	if err := c.ready(); err != nil {
+		return nil, err
 	}
 	again := c.reads && c.Conn.Conn().PgConn().TxStatus() == 'I'
 	rows, err := c.Conn.QueryContext(ctx, query, args)
@@ -115,9 +121,28 @@ func (c *pgConn) QueryContext(ctx context.Context, query string, args []driver.N
 		if again && ctx.Err() == nil && broken(err) {
 			return nil, errBadConn
 		}
-		return nil, clean(ctx, err)
+		return nil, c.failed(ctx, err)
 	}
 	return &pgRows{Rows: rows.(*stdlib.Rows), ctx: ctx}, nil
+}
+
+// ready reports why no statement can be sent now.
+func (c *pgConn) ready() error {
+	switch conn := c.Conn.Conn(); {
+	case conn.IsClosed():
+		return errBadConn
+	case conn.PgConn().IsBusy():
+		return errBusyConn
+	}
+	return nil
+}
+
+// failed is clean for a statement that may have been sent: database/sql must not send it again.
+func (c *pgConn) failed(ctx context.Context, err error) error {
+	if errors.Is(err, driver.ErrBadConn) && ctx.Err() == nil {
+		return lostConnection(err)
+	}
+	return clean(ctx, err)
 }
 
 func (c *pgConn) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
@@ -125,7 +150,7 @@ func (c *pgConn) PrepareContext(ctx context.Context, query string) (driver.Stmt,
 	if err != nil {
 		return nil, clean(ctx, err)
 	}
-	return &pgStmt{Stmt: stmt.(*stdlib.Stmt)}, nil
+	return &pgStmt{Stmt: stmt.(*stdlib.Stmt), conn: c}, nil
 }
 
 // BeginTx begins a transaction. On a connection that turns out to be dead nothing has begun, so another is tried.
@@ -154,20 +179,32 @@ func (c *pgConn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx,
 		}
 		return nil, clean(ctx, err)
 	}
-	return &pgTx{tx: tx, reads: opts.ReadOnly}, nil
+	return &pgTx{tx: tx, conn: conn, reads: opts.ReadOnly || c.reads}, nil
 }
 
-type pgStmt struct{ *stdlib.Stmt }
+type pgStmt struct {
+	*stdlib.Stmt
+	conn *pgConn
+}
 
 func (s *pgStmt) ExecContext(ctx context.Context, args []driver.NamedValue) (driver.Result, error) {
+	if err := s.conn.ready(); err != nil {
+		return nil, err
+	}
 	res, err := s.Stmt.ExecContext(ctx, args)
-	return res, clean(ctx, err)
+	if err != nil {
+		return nil, s.conn.failed(ctx, err)
+	}
+	return res, nil
 }
 
 func (s *pgStmt) QueryContext(ctx context.Context, args []driver.NamedValue) (driver.Rows, error) {
+	if err := s.conn.ready(); err != nil {
+		return nil, err
+	}
 	rows, err := s.Stmt.QueryContext(ctx, args)
 	if err != nil {
-		return nil, clean(ctx, err)
+		return nil, s.conn.failed(ctx, err)
 	}
 	return &pgRows{Rows: rows.(*stdlib.Rows), ctx: ctx}, nil
 }
@@ -189,6 +226,7 @@ func (r *pgRows) Close() error { return clean(r.ctx, r.Rows.Close()) }
 
 type pgTx struct {
 	tx    pgx.Tx
+	conn  *pgx.Conn
 	reads bool
 }
 
@@ -196,6 +234,7 @@ type pgTx struct {
 func (t *pgTx) Commit() error {
 	ctx, cancel := context.WithTimeout(context.Background(), commitTimeout)
 	defer cancel()
+	unsent := t.conn.IsClosed()
 	err := t.tx.Commit(ctx)
 	var engine *pgconn.PgError
 	switch {
@@ -205,7 +244,7 @@ func (t *pgTx) Commit() error {
 		return errRolledBack
 	case errors.As(err, &engine) && !fatal(engine):
 		return clean(ctx, err) // the server's own no
-	case t.reads || pgconn.SafeToRetry(err):
+	case t.reads || unsent:
 		return lostConnection(redact(err))
 	}
 	return &commitUnknownError{lostConnection(redact(err))}

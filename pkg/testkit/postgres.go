@@ -22,6 +22,25 @@ type postgres struct {
 	url     string
 	cluster *cluster // nil for a server of others
 	server  *server
+
+	mu   sync.Mutex
+	conn *pgx.Conn // makes and drops databases; nil after a failure
+}
+
+// ask runs one statement on a connection that is kept, since making one costs more than most statements.
+func (p *postgres) ask(statement string) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	if p.conn == nil || p.conn.IsClosed() {
+		var err error
+		if p.conn, err = pgx.Connect(ctx, p.url); err != nil {
+			return err
+		}
+	}
+	_, err := p.conn.Exec(ctx, statement)
+	return err
 }
 
 // peopleOrder asks for a database that sorts text as a dictionary does, where the server can. A program whose keys must compare
@@ -37,17 +56,16 @@ func Postgres(t testing.TB) string {
 	if err != nil {
 		missing(t, "POSTGRES NOT AVAILABLE: %v", err)
 	}
-	server := shared.url
 	database := "narrowcast_test_" + StoreID(t)
-	if err := makeDatabase(server, database); err != nil {
+	if err := makeDatabase(shared.ask, database); err != nil {
 		t.Fatalf("make a database: %v", err)
 	}
 	t.Cleanup(func() {
-		if err := askPostgres(server, "drop database if exists "+database+" with (force)"); err != nil {
+		if err := shared.ask("drop database if exists " + database + " with (force)"); err != nil {
 			t.Errorf("drop the database: %v", err)
 		}
 	})
-	return withDatabase(server, database)
+	return withDatabase(shared.url, database)
 }
 
 // PrivatePostgres is a PostgreSQL of one test alone, which may be crashed and started again on the same data. Its URL never
@@ -84,7 +102,8 @@ func PostgresPrivate(t testing.TB) *PrivatePostgres {
 	p.Start()
 	const database = "narrowcast"
 	p.URL = withDatabase(serverURL(relay.addr()), database)
-	if err := makeDatabase(p.server.url(), database); err != nil {
+	ask := func(statement string) error { return askPostgres(p.server.url(), statement) }
+	if err := makeDatabase(ask, database); err != nil {
 		t.Fatalf("make a database: %v", err)
 	}
 	return p
@@ -162,12 +181,12 @@ func startSharedPostgres() (*postgres, error) {
 
 // makeDatabase creates a database that sorts as a dictionary does, or as the server does where it cannot (before version 15, or
 // built without ICU).
-func makeDatabase(server, database string) error {
-	first := askPostgres(server, "create database "+database+peopleOrder)
+func makeDatabase(ask func(statement string) error, database string) error {
+	first := ask("create database " + database + peopleOrder)
 	if first == nil {
 		return nil
 	}
-	if err := askPostgres(server, "create database "+database+" template template0 encoding 'UTF8'"); err != nil {
+	if err := ask("create database " + database + " template template0 encoding 'UTF8'"); err != nil {
 		return errors.Join(first, err)
 	}
 	return nil

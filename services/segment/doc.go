@@ -22,6 +22,6 @@
 // service's Watch (the index replays it from the beginning), and does not check what a rule means: package rule does, before
 // the rule is handed to the store.
 //
-// The nouns here are pure. Drivers implement [Store] (internal/sqlite), package storetest holds what they must keep,
+// The nouns here are pure. Drivers implement [Store] (internal/sqlstore), package storetest holds what they must keep,
 // internal/rpc answers callers, internal/index follows the profiles, and package server is the door.
 package segment

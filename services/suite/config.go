@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/narrowcast/narrowcast/pkg/config"
+	"github.com/narrowcast/narrowcast/pkg/sqldb"
 	campaign "github.com/narrowcast/narrowcast/services/campaign/server"
 	persona "github.com/narrowcast/narrowcast/services/persona/server"
 	profile "github.com/narrowcast/narrowcast/services/profile/server"
@@ -35,20 +37,22 @@ func (n Neighbours) addr(target string) string {
 
 // Config says what runs in this process and how. Flags come from the tags; OTLP and Neighbours are flags of the programs.
 type Config struct {
-	Target        []string      `help:"Services to run: all, or some of profile, segment, persona, campaign." env:"NARROWCAST_TARGET" default:"all" placeholder:"NAME"`
-	Listen        string        `help:"Address to serve gRPC on, host:port." env:"NARROWCAST_LISTEN" default:"127.0.0.1:7411"`
-	HTTP          string        `name:"ops-listen" help:"Address to serve metrics and health on over HTTP; none: not served." env:"NARROWCAST_OPS_LISTEN" default:"127.0.0.1:7412"`
-	DataDir       string        `help:"Folder of the databases; it is made if it is not there." env:"NARROWCAST_DATA_DIR" default:"narrowcast-data"`
-	Redis         config.Secret `help:"Redis that holds the blocks, such as redis://127.0.0.1:6379/0. Empty: this process's memory." env:"NARROWCAST_REDIS" placeholder:"URL"`
-	AllowSQLite   bool          `name:"allow-sqlite" help:"Run some services, not all, on SQLite files: promises that each has one replica only." env:"NARROWCAST_ALLOW_SQLITE"`
-	ExportToken   config.Secret `help:"Token that callers who may export identifiers send as a bearer; none: nobody may." env:"NARROWCAST_EXPORT_TOKEN" placeholder:"TOKEN"`
-	Staleness     time.Duration `help:"Age of the index beyond which questions are refused; 0: as each service says." env:"NARROWCAST_STALENESS" default:"0"`
-	Currency      string        `help:"Currency (ISO 4217) in which money without a named currency is compared; empty: as --profile-currency says."`
-	TimeZone      string        `help:"Time zone (IANA) in which days turn; empty: as --profile-time-zone says."`
-	LogFormat     string        `help:"text or json." enum:"text,json" env:"NARROWCAST_LOG_FORMAT" default:"text"`
-	LogLevel      slog.Level    `help:"debug, info, warn or error." env:"NARROWCAST_LOG_LEVEL" default:"info"`
-	ShutdownDelay time.Duration `help:"Wait between not ready and the stop, for load balancers to notice." env:"NARROWCAST_SHUTDOWN_DELAY" default:"0"`
-	StopTimeout   time.Duration `help:"Longest wait for calls under way when stopping." env:"NARROWCAST_STOP_TIMEOUT" default:"10s"`
+	Target        []string            `help:"Services to run: all, or some of profile, segment, persona, campaign." env:"NARROWCAST_TARGET" default:"all" placeholder:"NAME"`
+	Listen        string              `help:"Address to serve gRPC on, host:port." env:"NARROWCAST_LISTEN" default:"127.0.0.1:7411"`
+	HTTP          string              `name:"ops-listen" help:"Address to serve metrics and health on over HTTP; none: not served." env:"NARROWCAST_OPS_LISTEN" default:"127.0.0.1:7412"`
+	DataDir       string              `help:"Folder of the databases; it is made if it is not there." env:"NARROWCAST_DATA_DIR" default:"narrowcast-data"`
+	Database      config.Secret       `help:"PostgreSQL database of all services, such as postgres://user@host:5432/narrowcast; each has a schema of its own in it. Empty: SQLite files in the data folder." env:"NARROWCAST_DATABASE" placeholder:"URL"`
+	Redis         config.Secret       `help:"Redis that holds the blocks, such as redis://127.0.0.1:6379/0. Empty: this process's memory." env:"NARROWCAST_REDIS" placeholder:"URL"`
+	Migrate       sqldb.MigratePolicy `help:"auto: bring the databases' schemas up to date at start; never: refuse older ones, which narrowcast migrate brings up to date." enum:"auto,never" env:"NARROWCAST_MIGRATE" default:"auto"`
+	AllowSQLite   bool                `name:"allow-sqlite" help:"Run some services, not all, on SQLite files: promises that each has one replica only." env:"NARROWCAST_ALLOW_SQLITE"`
+	ExportToken   config.Secret       `help:"Token that callers who may export identifiers send as a bearer; none: nobody may." env:"NARROWCAST_EXPORT_TOKEN" placeholder:"TOKEN"`
+	Staleness     time.Duration       `help:"Age of the index beyond which questions are refused; 0: as each service says." env:"NARROWCAST_STALENESS" default:"0"`
+	Currency      string              `help:"Currency (ISO 4217) in which money without a named currency is compared; empty: as --profile-currency says."`
+	TimeZone      string              `help:"Time zone (IANA) in which days turn; empty: as --profile-time-zone says."`
+	LogFormat     string              `help:"text or json." enum:"text,json" env:"NARROWCAST_LOG_FORMAT" default:"text"`
+	LogLevel      slog.Level          `help:"debug, info, warn or error." env:"NARROWCAST_LOG_LEVEL" default:"info"`
+	ShutdownDelay time.Duration       `help:"Wait between not ready and the stop, for load balancers to notice." env:"NARROWCAST_SHUTDOWN_DELAY" default:"0"`
+	StopTimeout   time.Duration       `help:"Longest wait for calls under way when stopping." env:"NARROWCAST_STOP_TIMEOUT" default:"10s"`
 
 	Profile  profile.Config  `embed:"" prefix:"profile-"`
 	Segment  segment.Config  `embed:"" prefix:"segment-"`
@@ -64,15 +68,15 @@ type Config struct {
 func Default() Config {
 	return Config{
 		Target: []string{All}, Listen: "127.0.0.1:7411", HTTP: "127.0.0.1:7412", DataDir: "narrowcast-data", LogFormat: "text",
-		StopTimeout: 10 * time.Second,
-		Profile:     profile.Default(), Segment: segment.Default(), Persona: persona.Default(), Campaign: campaign.Default(),
+		Migrate: sqldb.MigrateAuto, StopTimeout: 10 * time.Second,
+		Profile: profile.Default(), Segment: segment.Default(), Persona: persona.Default(), Campaign: campaign.Default(),
 	}
 }
 
 // profile is the configuration of the profile service with what is said for all.
 func (c *Config) profile() profile.Config {
 	p := c.Profile
-	p.Path, p.Keys = c.file(p.Path), c.file(p.Keys)
+	p.Path, p.Keys, p.Database, p.Migrate = c.file(p.Path), c.file(p.Keys), c.database(p.Database), c.Migrate
 	if c.Currency != "" {
 		p.Currency = c.Currency
 	}
@@ -82,12 +86,58 @@ func (c *Config) profile() profile.Config {
 	return p
 }
 
-// file is the path of a database: relative ones are in the data folder.
+// segment is the configuration of the segment service with what is said for all.
+func (c *Config) segment() segment.Config {
+	s := c.Segment
+	s.Path, s.Database, s.Migrate = c.file(s.Path), c.database(s.Database), c.Migrate
+	if c.Staleness > 0 {
+		s.Staleness = c.Staleness
+	}
+	return s
+}
+
+// persona is the configuration of the persona service with what is said for all.
+func (c *Config) persona() persona.Config {
+	p := c.Persona
+	p.Path, p.Database, p.Migrate = c.file(p.Path), c.database(p.Database), c.Migrate
+	return p
+}
+
+// campaign is the configuration of the campaign service with what is said for all.
+func (c *Config) campaign() campaign.Config {
+	a := c.Campaign
+	a.Path, a.Database, a.Migrate = c.file(a.Path), c.database(a.Database), c.Migrate
+	if c.Staleness > 0 {
+		a.Staleness = c.Staleness
+	}
+	return a
+}
+
+// database is a service's own database, or that of all.
+func (c *Config) database(own config.Secret) config.Secret {
+	if own.IsZero() {
+		return c.Database
+	}
+	return own
+}
+
+// file is the path of a SQLite file: relative ones are in the data folder. A path that is left out stays so.
 func (c *Config) file(path string) string {
-	if filepath.IsAbs(path) {
+	if path == "" || filepath.IsAbs(path) {
 		return path
 	}
 	return filepath.Join(c.DataDir, path)
+}
+
+// makeFolder makes the data folder for a target that keeps a file there.
+func (c *Config) makeFolder(t target) error {
+	if !t.database(c).IsZero() {
+		return nil
+	}
+	if err := os.MkdirAll(c.DataDir, 0o750); err != nil {
+		return fmt.Errorf("make the data folder: %w", err)
+	}
+	return nil
 }
 
 // rows returns the table's rows that the targets name, in the order of the table.
@@ -110,10 +160,8 @@ func (c *Config) rows() ([]target, error) {
 	return rows, errors.Join(errs...)
 }
 
-// Validate tells everything that is wrong with a configuration, each by its flag.
-func (c *Config) Validate() error { return c.validate(false) }
-
-// validate is told whether a store of blocks comes from outside.
+// validate tells everything that is wrong with a configuration, each by its flag. It is told whether a store of blocks comes from
+// outside. It is not exported, or the parser of flags would call it before the neighbours' addresses are in.
 func (c *Config) validate(blocksGiven bool) error {
 	rows, err := c.rows()
 	if err != nil {
@@ -132,15 +180,14 @@ func (c *Config) validate(blocksGiven bool) error {
 	for _, t := range rows {
 		refuse(some && t.blocks && c.Redis.IsZero() && !blocksGiven,
 			"redis: %s without all others needs --redis: blocks in this process's memory are invisible to its neighbours", t.name)
-		refuse(some && !c.AllowSQLite,
-			"allow-sqlite: %s without all others refuses a SQLite file, as it cannot see whether replicas have one of their own; say --allow-sqlite if there is one replica", t.name)
+		refuse(some && !c.AllowSQLite && t.database(c).IsZero(),
+			"allow-sqlite: %s without all others refuses a SQLite file, as it cannot see whether replicas have one of their own; give it a --database, or say --allow-sqlite if there is one replica", t.name)
 		for _, need := range t.needs {
 			refuse(!inSet(need) && c.Neighbours.addr(need) == "",
 				"%s-addr: %s needs the %s service, which is not in this process: say where it is", need, t.name, need)
 		}
 	}
 	refuse(c.Listen == "", "listen: give an address such as 127.0.0.1:7411")
-	refuse(c.DataDir == "", "data-dir: name a folder")
 	refuse(c.Staleness < 0, "staleness: give zero or more")
 	refuse(c.ShutdownDelay < 0, "shutdown-delay: give zero or more")
 	refuse(c.StopTimeout <= 0, "stop-timeout: give a duration above zero")
@@ -149,6 +196,6 @@ func (c *Config) validate(blocksGiven bool) error {
 			errs = append(errs, errors.New("redis: give an address such as redis://127.0.0.1:6379/0"))
 		}
 	}
-	errs = append(errs, config.Validate(c.profile(), c.Segment, c.Persona, c.Campaign))
+	errs = append(errs, c.validateStores())
 	return errors.Join(errs...)
 }

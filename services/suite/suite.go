@@ -250,8 +250,8 @@ func (s *Suite) hangUp(ctx context.Context) error { return s.server.Stop(ctx) }
 
 // openTarget opens a service and registers it.
 func (s *Suite) openTarget(ctx context.Context, t target) error {
-	if err := os.MkdirAll(s.cfg.DataDir, 0o750); err != nil {
-		return fmt.Errorf("make the data folder: %w", err)
+	if err := s.cfg.makeFolder(t); err != nil {
+		return err
 	}
 	conns := map[string]grpc.ClientConnInterface{}
 	for _, need := range t.needs {

@@ -29,17 +29,28 @@ func configure(t *testing.T, targets ...string) suite.Config {
 
 func TestWhatCannotBeRightIsRefusedBeforeAnythingIsOpened(t *testing.T) {
 	someRedis := config.NewSecret("redis://127.0.0.1:1/0")
+	someDatabase := config.NewSecret("postgres://secret-password@127.0.0.1:1/x")
 	for name, c := range map[string]struct {
 		change func(*suite.Config)
 		says   []string // nothing: it is accepted
 	}{
-		"everything":              {func(*suite.Config) {}, nil},
-		"everything by name":      {func(c *suite.Config) { c.Target = []string{"campaign", "persona", "segment", "profile"} }, nil},
-		"an unknown target":       {func(c *suite.Config) { c.Target = []string{"gateway"} }, []string{"target", "gateway", "profile"}},
-		"no target":               {func(c *suite.Config) { c.Target = nil }, []string{"target"}},
-		"SQLite alone":            {func(c *suite.Config) { c.Target = []string{"profile"} }, []string{"allow-sqlite"}},
-		"SQLite alone, allowed":   {func(c *suite.Config) { c.Target, c.AllowSQLite = []string{"profile"}, true }, nil},
-		"blocks in memory, alone": {func(c *suite.Config) { c.Target, c.AllowSQLite = []string{"segment"}, true }, []string{"redis", "profile-addr"}},
+		"everything":         {func(*suite.Config) {}, nil},
+		"everything by name": {func(c *suite.Config) { c.Target = []string{"campaign", "persona", "segment", "profile"} }, nil},
+		"an unknown target":  {func(c *suite.Config) { c.Target = []string{"gateway"} }, []string{"target", "gateway", "profile"}},
+		"no target":          {func(c *suite.Config) { c.Target = nil }, []string{"target"}},
+		"SQLite alone":       {func(c *suite.Config) { c.Target = []string{"profile"} }, []string{"allow-sqlite"}},
+		"a database, alone": {func(c *suite.Config) {
+			c.Target, c.Database, c.Neighbours.SegmentAddr = []string{"persona"}, someDatabase, "127.0.0.1:1"
+		}, nil},
+		"a database of its own, alone": {func(c *suite.Config) {
+			c.Target, c.Persona.Database, c.Neighbours.SegmentAddr = []string{"persona"}, someDatabase, "127.0.0.1:1"
+		}, nil},
+		"another's database, alone": {func(c *suite.Config) {
+			c.Target, c.Campaign.Database, c.Neighbours.SegmentAddr = []string{"persona"}, someDatabase, "127.0.0.1:1"
+		}, []string{"allow-sqlite", "persona"}},
+		"neither a file nor a database": {func(c *suite.Config) { c.Segment.Path = "" }, []string{"segment", "path"}},
+		"SQLite alone, allowed":         {func(c *suite.Config) { c.Target, c.AllowSQLite = []string{"profile"}, true }, nil},
+		"blocks in memory, alone":       {func(c *suite.Config) { c.Target, c.AllowSQLite = []string{"segment"}, true }, []string{"redis", "profile-addr"}},
 		"a neighbour without an address": {func(c *suite.Config) {
 			c.Target, c.AllowSQLite, c.Redis = []string{"campaign", "segment"}, true, someRedis
 		}, []string{"profile-addr"}},

@@ -8,6 +8,8 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/narrowcast/narrowcast/pkg/audience/blocks"
+	"github.com/narrowcast/narrowcast/pkg/config"
+	"github.com/narrowcast/narrowcast/pkg/sqldb"
 	"github.com/narrowcast/narrowcast/pkg/telemetry"
 	campaignv1 "github.com/narrowcast/narrowcast/proto/gen/go/narrowcast/campaign/v1"
 	personav1 "github.com/narrowcast/narrowcast/proto/gen/go/narrowcast/persona/v1"
@@ -51,7 +53,11 @@ type target struct {
 	blocks bool
 	// services are the full names of what it serves.
 	services []string
+	// database is where its data are; none: in a SQLite file.
+	database func(cfg *Config) config.Secret
 	open     func(ctx context.Context, cfg *Config, g given) (door, error)
+	// migrate brings its schema to this program's version.
+	migrate func(ctx context.Context, cfg *Config, log *slog.Logger) (sqldb.Versions, error)
 }
 
 // targets is the one table, in the order in which they start.
@@ -59,11 +65,15 @@ var targets = []target{
 	{
 		name:     "profile",
 		services: []string{profilev1.ProfileService_ServiceDesc.ServiceName, profilev1.AttributeService_ServiceDesc.ServiceName, profilev1.IdentityService_ServiceDesc.ServiceName},
+		database: func(cfg *Config) config.Secret { return cfg.profile().Database },
 		open: func(ctx context.Context, cfg *Config, g given) (door, error) {
 			c := cfg.profile()
 			return profile.New(ctx, c, profile.Deps{
 				Logger: g.log, TracerProvider: g.tel.TracerProvider, MeterProvider: g.tel.MeterProvider, Now: g.now,
 			})
+		},
+		migrate: func(ctx context.Context, cfg *Config, log *slog.Logger) (sqldb.Versions, error) {
+			return profile.Migrate(ctx, cfg.profile(), profile.Deps{Logger: log})
 		},
 	},
 	{
@@ -72,43 +82,43 @@ var targets = []target{
 			segmentv1.SegmentService_ServiceDesc.ServiceName, segmentv1.InsightService_ServiceDesc.ServiceName,
 			segmentv1.MembershipService_ServiceDesc.ServiceName,
 		},
+		database: func(cfg *Config) config.Secret { return cfg.segment().Database },
 		open: func(ctx context.Context, cfg *Config, g given) (door, error) {
-			c := cfg.Segment
-			c.Path = cfg.file(c.Path)
-			if cfg.Staleness > 0 {
-				c.Staleness = cfg.Staleness
-			}
-			return segment.New(ctx, c, segment.Deps{
+			return segment.New(ctx, cfg.segment(), segment.Deps{
 				Logger: g.log, TracerProvider: g.tel.TracerProvider, MeterProvider: g.tel.MeterProvider, Now: g.now,
 				Profiles: g.conn("profile"), Blocks: g.blocks, Assigner: g.assigner,
 			})
+		},
+		migrate: func(ctx context.Context, cfg *Config, log *slog.Logger) (sqldb.Versions, error) {
+			return segment.Migrate(ctx, cfg.segment(), segment.Deps{Logger: log})
 		},
 	},
 	{
 		name: "persona", needs: []string{"segment"},
 		services: []string{personav1.PersonaService_ServiceDesc.ServiceName},
+		database: func(cfg *Config) config.Secret { return cfg.persona().Database },
 		open: func(ctx context.Context, cfg *Config, g given) (door, error) {
-			c := cfg.Persona
-			c.Path = cfg.file(c.Path)
-			return persona.New(ctx, c, persona.Deps{
+			return persona.New(ctx, cfg.persona(), persona.Deps{
 				Logger: g.log, TracerProvider: g.tel.TracerProvider, MeterProvider: g.tel.MeterProvider, Now: g.now,
 				Segments: g.conn("segment"),
 			})
+		},
+		migrate: func(ctx context.Context, cfg *Config, log *slog.Logger) (sqldb.Versions, error) {
+			return persona.Migrate(ctx, cfg.persona(), persona.Deps{Logger: log})
 		},
 	},
 	{
 		name: "campaign", needs: []string{"profile", "segment"}, blocks: true,
 		services: []string{campaignv1.AudienceService_ServiceDesc.ServiceName, campaignv1.CampaignService_ServiceDesc.ServiceName},
+		database: func(cfg *Config) config.Secret { return cfg.campaign().Database },
 		open: func(ctx context.Context, cfg *Config, g given) (door, error) {
-			c := cfg.Campaign
-			c.Path = cfg.file(c.Path)
-			if cfg.Staleness > 0 {
-				c.Staleness = cfg.Staleness
-			}
-			return campaign.New(ctx, c, campaign.Deps{
+			return campaign.New(ctx, cfg.campaign(), campaign.Deps{
 				Logger: g.log, TracerProvider: g.tel.TracerProvider, MeterProvider: g.tel.MeterProvider, Now: g.now,
 				Profiles: g.conn("profile"), Segments: g.conn("segment"), Blocks: g.blocks,
 			})
+		},
+		migrate: func(ctx context.Context, cfg *Config, log *slog.Logger) (sqldb.Versions, error) {
+			return campaign.Migrate(ctx, cfg.campaign(), campaign.Deps{Logger: log})
 		},
 	},
 }

@@ -18,7 +18,7 @@ import (
 	"github.com/narrowcast/narrowcast/services/campaign/internal/neighbours"
 	"github.com/narrowcast/narrowcast/services/campaign/internal/resolve"
 	"github.com/narrowcast/narrowcast/services/campaign/internal/rpc"
-	"github.com/narrowcast/narrowcast/services/campaign/internal/sqlite"
+	"github.com/narrowcast/narrowcast/services/campaign/internal/sqlstore"
 	"github.com/narrowcast/narrowcast/services/internal/manifestwire"
 )
 
@@ -59,7 +59,7 @@ func New(ctx context.Context, cfg Config, deps Deps) (*Server, error) {
 	if deps.MeterProvider == nil {
 		deps.MeterProvider = noop.NewMeterProvider()
 	}
-	store, err := sqlite.Open(ctx, sqldb.Config{Path: cfg.Path, TracerProvider: deps.TracerProvider, MeterProvider: deps.MeterProvider}, deps.Now, deps.Logger)
+	store, err := sqlstore.Open(ctx, cfg.store(deps), deps.Now, deps.Logger)
 	if err != nil {
 		return nil, err
 	}
@@ -68,6 +68,18 @@ func New(ctx context.Context, cfg Config, deps Deps) (*Server, error) {
 		return nil, errors.Join(fmt.Errorf("make campaign service: %w", err), s.Close())
 	}
 	return s, nil
+}
+
+// Migrate brings the schema of the service's store to this program's version, whatever cfg.Migrate says, and does nothing else. Only
+// the logger of deps is asked.
+func Migrate(ctx context.Context, cfg Config, deps Deps) (sqldb.Versions, error) {
+	if err := cfg.Validate(); err != nil {
+		return sqldb.Versions{}, err
+	}
+	if deps.Logger == nil {
+		deps.Logger = slog.New(slog.DiscardHandler)
+	}
+	return sqlstore.Migrate(ctx, cfg.store(deps), deps.Logger)
 }
 
 // index makes what answers questions.

@@ -39,13 +39,7 @@ func Run(t *testing.T, open Factory) {
 		{"a closed store is unavailable", closed},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			f := &fixture{T: t, clock: time.Date(2026, 11, 22, 3, 4, 5, 6789, time.UTC)}
-			f.store = open(t, func() time.Time {
-				f.mu.Lock()
-				defer f.mu.Unlock()
-				f.clock = f.clock.Add(time.Second)
-				return f.clock
-			})
+			f := &fixture{T: t, store: open(t, ticking())}
 			t.Cleanup(func() {
 				if err := f.store.Close(); err != nil {
 					t.Errorf("close: %v", err)
@@ -59,8 +53,18 @@ func Run(t *testing.T, open Factory) {
 type fixture struct {
 	*testing.T
 	store campaign.Store
-	mu    sync.Mutex
-	clock time.Time
+}
+
+// ticking is a clock that goes on by a second each time it is asked.
+func ticking() func() time.Time {
+	var mu sync.Mutex
+	clock := time.Date(2026, 11, 22, 3, 4, 5, 6789, time.UTC)
+	return func() time.Time {
+		mu.Lock()
+		defer mu.Unlock()
+		clock = clock.Add(time.Second)
+		return clock
+	}
 }
 
 func ptr[T any](v T) *T { return &v }

@@ -34,14 +34,7 @@ func Run(t *testing.T, open Factory) {
 		{"a closed store is unavailable", closed},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			var mu sync.Mutex
-			clock := time.Date(2026, 11, 22, 3, 4, 5, 6789, time.UTC)
-			s := open(t, func() time.Time {
-				mu.Lock()
-				defer mu.Unlock()
-				clock = clock.Add(time.Second)
-				return clock
-			})
+			s := open(t, ticking())
 			t.Cleanup(func() {
 				if err := s.Close(); err != nil {
 					t.Errorf("close: %v", err)
@@ -49,6 +42,18 @@ func Run(t *testing.T, open Factory) {
 			})
 			c.run(t, s)
 		})
+	}
+}
+
+// ticking is a clock that goes on by a second each time it is asked.
+func ticking() func() time.Time {
+	var mu sync.Mutex
+	clock := time.Date(2026, 11, 22, 3, 4, 5, 6789, time.UTC)
+	return func() time.Time {
+		mu.Lock()
+		defer mu.Unlock()
+		clock = clock.Add(time.Second)
+		return clock
 	}
 }
 

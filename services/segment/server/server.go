@@ -12,12 +12,13 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/narrowcast/narrowcast/pkg/audience/blocks"
+	"github.com/narrowcast/narrowcast/pkg/sqldb"
 	profilev1 "github.com/narrowcast/narrowcast/proto/gen/go/narrowcast/profile/v1"
 	segmentv1 "github.com/narrowcast/narrowcast/proto/gen/go/narrowcast/segment/v1"
 	"github.com/narrowcast/narrowcast/services/segment"
 	"github.com/narrowcast/narrowcast/services/segment/internal/index"
 	"github.com/narrowcast/narrowcast/services/segment/internal/rpc"
-	"github.com/narrowcast/narrowcast/services/segment/internal/sqlite"
+	"github.com/narrowcast/narrowcast/services/segment/internal/sqlstore"
 )
 
 // Deps are what the service needs from outside. Profiles and Blocks are needed; nil providers make no telemetry.
@@ -63,9 +64,7 @@ func New(ctx context.Context, cfg Config, deps Deps) (*Server, error) {
 	if deps.Now == nil {
 		deps.Now = time.Now
 	}
-	store, err := sqlite.Open(ctx, sqlite.Config{
-		Path: cfg.Path, Now: deps.Now, Logger: deps.Logger, TracerProvider: deps.TracerProvider, MeterProvider: deps.MeterProvider,
-	})
+	store, err := sqlstore.Open(ctx, sqlstore.Config{DB: cfg.store(deps), Now: deps.Now, Logger: deps.Logger})
 	if err != nil {
 		return nil, err
 	}
@@ -80,6 +79,18 @@ func New(ctx context.Context, cfg Config, deps Deps) (*Server, error) {
 		return nil, errors.Join(fmt.Errorf("make segment service: %w", err), store.Close())
 	}
 	return s, nil
+}
+
+// Migrate brings the schema of the service's store to this program's version, whatever cfg.Migrate says, and does nothing else. Only
+// the logger of deps is asked.
+func Migrate(ctx context.Context, cfg Config, deps Deps) (sqldb.Versions, error) {
+	if err := cfg.Validate(); err != nil {
+		return sqldb.Versions{}, err
+	}
+	if deps.Logger == nil {
+		deps.Logger = slog.New(slog.DiscardHandler)
+	}
+	return sqlstore.Migrate(ctx, cfg.store(deps), deps.Logger)
 }
 
 // Register adds SegmentService, InsightService and MembershipService.

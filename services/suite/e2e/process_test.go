@@ -59,7 +59,7 @@ func (b *binaries) remove() error {
 	return os.RemoveAll(b.dir)
 }
 
-// fourProcesses runs the four programs, each on a SQLite file of its own, over loopback and o.redis.
+// fourProcesses runs the four programs, each on a SQLite file or a schema of its own, over loopback and o.redis.
 func fourProcesses(t testing.TB, o options) *stack {
 	t.Helper()
 	o = o.filled(t)
@@ -67,6 +67,12 @@ func fourProcesses(t testing.TB, o options) *stack {
 	conns := map[string]grpc.ClientConnInterface{}
 	for _, target := range targets {
 		args := []string{"--allow-sqlite"}
+		if o.database != "" {
+			args = []string{"--database=" + o.database}
+			if target == profileTarget {
+				args = append(args, "--allow-sqlite") // it takes no database yet
+			}
+		}
 		switch target {
 		case segmentTarget:
 			args = append(args, "--profile-addr="+addr[profileTarget], "--redis="+o.redis)

@@ -92,13 +92,15 @@ func readScenario(path string) (*scenario, error) {
 
 // shapes are the ways to run the suite. The first one's answers are what the others are compared with.
 var shapes = []struct {
-	name  string
-	redis bool
-	start func(testing.TB, options) *stack
+	name     string
+	redis    bool
+	database bool
+	start    func(testing.TB, options) *stack
 }{
-	{"one process", false, oneProcess},
-	{"four suites", false, fourSuites},
-	{"four processes", true, fourProcesses},
+	{"one process", false, false, oneProcess},
+	{"four suites", false, false, fourSuites},
+	{"four processes", true, false, fourProcesses},
+	{"four processes on PostgreSQL", true, true, fourProcesses},
 }
 
 // TestScenarios runs every file in every shape. A file's shapes run one after the other, files at the same time.
@@ -121,6 +123,9 @@ func TestScenarios(t *testing.T) {
 					if shape.redis {
 						// Shared by all tests: installations keep apart by their random ids.
 						o.redis = "redis://" + testkit.Redis(t) + "/0"
+					}
+					if shape.database {
+						o.database = testkit.Postgres(t)
 					}
 					got := s.run(t, shape.start(t, o))
 					if shape.name == shapes[0].name {

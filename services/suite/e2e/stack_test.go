@@ -40,6 +40,8 @@ var targets = []string{profileTarget, segmentTarget, personaTarget, campaignTarg
 type options struct {
 	// redis is the URL of the block store; empty: in memory.
 	redis string
+	// database is the URL of a PostgreSQL for the services' stores; empty: SQLite files. The profile service takes it once it can.
+	database string
 	// telemetry of every service and of the client.
 	telemetry *telemetry.Telemetry
 	// dataDir is the folder of the stores; empty: a new one.
@@ -113,7 +115,7 @@ func configure(o options, target string, addr map[string]string) suite.Config {
 	cfg := suite.Default()
 	cfg.Target, cfg.Listen, cfg.HTTP = []string{target}, "127.0.0.1:0", "127.0.0.1:0"
 	cfg.AllowSQLite = target != suite.All
-	cfg.DataDir, cfg.Redis = filepath.Join(o.dataDir, target), config.NewSecret(o.redis)
+	cfg.DataDir, cfg.Redis, cfg.Database = filepath.Join(o.dataDir, target), config.NewSecret(o.redis), config.NewSecret(o.database)
 	cfg.Neighbours.ProfileAddr, cfg.Neighbours.SegmentAddr = addr[profileTarget], addr[segmentTarget]
 	return cfg
 }

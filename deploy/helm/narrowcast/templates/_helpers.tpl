@@ -10,6 +10,11 @@ app.kubernetes.io/version: {{ .Values.image.tag | default .Chart.AppVersion | qu
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- end }}
 
+{{- /* "true" where the stores are on PostgreSQL, else nothing. */ -}}
+{{- define "narrowcast.database" -}}
+{{- if or .Values.database.url .Values.database.urlSecret.name }}true{{ end }}
+{{- end }}
+
 {{- define "narrowcast.serviceAccountName" -}}
 {{- if .Values.serviceAccount.create }}{{ .Values.serviceAccount.name | default (include "narrowcast.fullname" .) }}{{ else }}{{ .Values.serviceAccount.name | default "default" }}{{ end }}
 {{- end }}

@@ -14,6 +14,9 @@ import (
 
 // CreateAudience saves an audience.
 func (s *Service) CreateAudience(ctx context.Context, req *campaignv1.CreateAudienceRequest) (*campaignv1.Audience, error) {
+	if err := kit.CheckText(req); err != nil {
+		return nil, err
+	}
 	in := req.GetAudience()
 	spec, err := s.checked(ctx, in.GetSpec())
 	if err != nil {
@@ -87,6 +90,9 @@ func (s *Service) ListAudiences(ctx context.Context, req *campaignv1.ListAudienc
 
 // UpdateAudience changes a saved audience.
 func (s *Service) UpdateAudience(ctx context.Context, req *campaignv1.UpdateAudienceRequest) (*campaignv1.Audience, error) {
+	if err := kit.CheckText(req); err != nil {
+		return nil, err
+	}
 	in := req.GetAudience()
 	change, err := kit.MaskedFields(req.GetUpdateMask(), in, "display_name", "description", "owner", "spec")
 	if err != nil {

@@ -14,6 +14,9 @@ import (
 
 // CreateCampaign creates a campaign, as a draft.
 func (s *Service) CreateCampaign(ctx context.Context, req *campaignv1.CreateCampaignRequest) (*campaignv1.Campaign, error) {
+	if err := kit.CheckText(req); err != nil {
+		return nil, err
+	}
 	c, err := checkedCampaign(req.GetCampaign())
 	if err != nil {
 		return nil, err
@@ -79,6 +82,9 @@ func (s *Service) ListCampaigns(ctx context.Context, req *campaignv1.ListCampaig
 
 // UpdateCampaign changes a campaign.
 func (s *Service) UpdateCampaign(ctx context.Context, req *campaignv1.UpdateCampaignRequest) (*campaignv1.Campaign, error) {
+	if err := kit.CheckText(req); err != nil {
+		return nil, err
+	}
 	in := req.GetCampaign()
 	change, err := kit.MaskedFields(req.GetUpdateMask(), in, "display_name", "objective", "value_proposition", "audience", "channel", "budget", "start_date", "end_date")
 	if err != nil {

@@ -12,6 +12,9 @@ import (
 
 // UpdatePersona changes a persona; a new rule becomes the rule of its segment.
 func (s *Service) UpdatePersona(ctx context.Context, req *personav1.UpdatePersonaRequest) (*personav1.Persona, error) {
+	if err := rpc.CheckText(req); err != nil {
+		return nil, err
+	}
 	in := req.GetPersona()
 	change, err := rpc.MaskedFields(req.GetUpdateMask(), in, "display_name", "kind", "headline", "narrative", "goals", "frustrations", "rule")
 	if err != nil {

@@ -16,6 +16,9 @@ import (
 
 // CreatePersona creates a persona by hand.
 func (s *Service) CreatePersona(ctx context.Context, req *personav1.CreatePersonaRequest) (*personav1.Persona, error) {
+	if err := rpc.CheckText(req); err != nil {
+		return nil, err
+	}
 	p := personaOf(req.GetPersona())
 	p.Name = persona.Prefix + req.GetPersonaId()
 	complete(&p)
@@ -27,6 +30,9 @@ func (s *Service) CreatePersona(ctx context.Context, req *personav1.CreatePerson
 
 // GeneratePersona makes a persona from the statistics of a segment.
 func (s *Service) GeneratePersona(ctx context.Context, req *personav1.GeneratePersonaRequest) (*personav1.Persona, error) {
+	if err := rpc.CheckText(req); err != nil {
+		return nil, err
+	}
 	p := persona.Persona{
 		Name: persona.Prefix + req.GetPersonaId(), DisplayName: req.GetDisplayName(), Kind: kindText(req.GetKind()), SourceSegment: req.GetSegment(),
 	}

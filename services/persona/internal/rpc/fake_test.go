@@ -21,7 +21,7 @@ import (
 	"github.com/narrowcast/narrowcast/services/persona"
 	personarpc "github.com/narrowcast/narrowcast/services/persona/internal/rpc"
 	"github.com/narrowcast/narrowcast/services/persona/internal/segments"
-	"github.com/narrowcast/narrowcast/services/persona/internal/sqlite"
+	"github.com/narrowcast/narrowcast/services/persona/internal/sqlstore"
 )
 
 // fakeSegments is a segment service in small: it keeps segments and minds owners, and answers statistics from a table.
@@ -231,7 +231,7 @@ func start(t *testing.T) *fixture {
 	}
 	segmentv1.RegisterSegmentServiceServer(neighbours, f.segments)
 	segmentv1.RegisterInsightServiceServer(neighbours, f.segments)
-	store, err := sqlite.Open(t.Context(), sqldb.Config{Path: filepath.Join(t.TempDir(), "persona.db")}, time.Now, slog.New(slog.DiscardHandler))
+	store, err := sqlstore.Open(t.Context(), sqldb.Config{Path: filepath.Join(t.TempDir(), "persona.db")}, time.Now, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,14 +1,71 @@
 package sqlstore
 
-import "testing"
+import (
+	"context"
+	"database/sql"
+	"testing"
+
+	"github.com/narrowcast/narrowcast/pkg/audience"
+	"github.com/narrowcast/narrowcast/pkg/keyring"
+	"github.com/narrowcast/narrowcast/services/profile"
+	"github.com/narrowcast/narrowcast/services/profile/internal/record"
+)
 
 // MakeNewer closes a store as a program of a later version would leave it.
 func MakeNewer(t testing.TB, s *Store) {
 	t.Helper()
-	if _, err := s.db.Write.ExecContext(t.Context(), "insert into goose_db_version (version_id, is_applied) values (99999, 1)"); err != nil {
+	if _, err := s.db.Write.ExecContext(t.Context(), "insert into goose_db_version (version_id, is_applied) values (99999, true)"); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// Bare are rows as a store keeps them, ready to be inserted.
+type Bare struct {
+	profiles [][]any
+	hashes   []hashRow
+}
+
+// MakeBare makes the rows of profiles with ascending uids; revisions follow after.
+func MakeBare(t testing.TB, ring *keyring.Ring, people []*profile.Profile, after int64) *Bare {
+	t.Helper()
+	var b Bare
+	for i, p := range people {
+		contact := record.Contact(nil, p)
+		sealed, key, err := seal(ring, p.UID, contact)
+		if err != nil {
+			t.Fatal(err)
+		}
+		uid := p.UID
+		b.profiles = append(b.profiles, []any{uid[:], after + int64(i) + 1, int64(1), int64(1), record.Body(nil, p), sealed, key})
+		if b.hashes, _, err = hashRows(ring, uid, contact, b.hashes, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return &b
+}
+
+// InsertBare inserts rows in one transaction, with the statements that the store itself uses and in the order of their keys, and nothing
+// else: what the engine needs for them at least.
+func (s *Store) InsertBare(ctx context.Context, b *Bare) error {
+	return s.db.Tx(ctx, func(tx *sql.Tx) error {
+		group := &batch{tx: tx, s: s}
+		if err := group.writeHashes(ctx, b.hashes, nil); err != nil {
+			return err
+		}
+		_, err := s.stmt.insertProfiles.write(ctx, tx, len(b.profiles), func(i int, to []any) []any { return append(to, b.profiles[i]...) })
+		return err
+	})
+}
+
+// UIDs makes uids as the store does.
+func (s *Store) UIDs(t testing.TB, n int) []audience.UID {
+	t.Helper()
+	uids, err := s.uids.Next(n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return uids
 }

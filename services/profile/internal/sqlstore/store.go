@@ -84,6 +84,19 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	return s, nil
 }
 
+// Migrate brings the store's schema to this program's version, converts what earlier programs stored, and closes it again.
+func Migrate(ctx context.Context, cfg Config) (sqldb.Versions, error) {
+	v, err := sqldb.MigrateOnly(ctx, cfg.SQL, migrations, cfg.Logger)
+	if err != nil {
+		return v, fmt.Errorf("migrate profile store: %w", err)
+	}
+	s, err := Open(ctx, cfg)
+	if err != nil {
+		return v, err
+	}
+	return v, s.Close()
+}
+
 func (s *Store) prepare(ctx context.Context) error {
 	if err := s.db.Tx(ctx, s.found); err != nil {
 		return fmt.Errorf("found store: %w", err)

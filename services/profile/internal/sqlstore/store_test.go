@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/narrowcast/narrowcast/pkg/audience"
 	secret "github.com/narrowcast/narrowcast/pkg/config"
 	"github.com/narrowcast/narrowcast/pkg/fault"
 	"github.com/narrowcast/narrowcast/pkg/sqldb"
@@ -141,46 +140,5 @@ func TestANewerStoreIsRefused(t *testing.T) {
 	_, err := sqlstore.Open(t.Context(), sqlstore.Config{SQL: sqldb.Config{Path: path}, Keys: newKeys(t), Logger: testkit.Logger(t), Now: time.Now})
 	if f := fault.As(err); f == nil || f.Kind != fault.Precondition || f.Reason != profile.ReasonSchemaNewer {
 		t.Errorf("opening a newer store: %v", err)
-	}
-}
-
-// BenchmarkImport imports people with an external id and some attributes, as an import's commit units do.
-func BenchmarkImport(b *testing.B) {
-	for _, c := range []struct{ rows, population int }{{5000, 1 << 40}, {1000, 1 << 40}, {5000, 50_000}} {
-		kind := "new"
-		if c.population < 1<<40 {
-			kind = "known"
-		}
-		b.Run(fmt.Sprintf("rows=%d/people=%s", c.rows, kind), func(b *testing.B) {
-			s := open(b, sqlstore.Config{})
-			n := 0
-			var through int64
-			for b.Loop() {
-				rows := make([]profile.Row, c.rows)
-				for i := range rows {
-					rows[i].Profile = benchPerson(n%c.population, n)
-					n++
-				}
-				_, p, _, err := s.Import(b.Context(), "bench", through, rows)
-				if err != nil {
-					b.Fatal(err)
-				}
-				through = p.Through
-			}
-			b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "profiles/s")
-		})
-	}
-}
-
-func benchPerson(id, n int) *profile.Profile {
-	given, family := "Ada", "Lovelace"
-	return &profile.Profile{
-		GivenName: &given, FamilyName: &family, BirthDate: &profile.Interval{First: int64(n % 9000), Last: int64(n % 9000)},
-		Gender: audience.Genders[n%2], Region: "FR-40", PostalCode: fmt.Sprintf("%05d", n%90000), JobLevel: audience.JobLevels[n%10],
-		Income: &profile.Money{Currency: "EUR", Amount: int64(n)}, Education: "master", Occupation: "engineer",
-		Employer: profile.Employer{Name: "Works", Industry: "industry", Size: "11-50"}, Roles: []string{"buyer"}, Lifecycle: "customer",
-		Interests: []string{"cycling", "music", "travel"}, PreferredChannels: []string{"email"},
-		Consents:    []profile.Consent{{Purpose: "marketing", Channel: "email", Status: "granted"}},
-		Identifiers: []profile.Identifier{{Kind: profile.KindExternalID, Source: "crm", Value: fmt.Sprintf("C%08d", id)}, {Kind: "email", Value: fmt.Sprintf("p%d@example.com", n)}},
 	}
 }

@@ -18,11 +18,12 @@ import (
 	"github.com/narrowcast/narrowcast/pkg/audience"
 	"github.com/narrowcast/narrowcast/pkg/audience/blocks"
 	"github.com/narrowcast/narrowcast/pkg/audience/blocks/memblocks"
+	"github.com/narrowcast/narrowcast/pkg/sqldb"
 	"github.com/narrowcast/narrowcast/services/internal/profilefacts"
 	"github.com/narrowcast/narrowcast/services/internal/wire"
 	"github.com/narrowcast/narrowcast/services/segment"
 	"github.com/narrowcast/narrowcast/services/segment/internal/index"
-	"github.com/narrowcast/narrowcast/services/segment/internal/sqlite"
+	"github.com/narrowcast/narrowcast/services/segment/internal/sqlstore"
 )
 
 // someone is a profile of about 25 facets.
@@ -54,7 +55,7 @@ func BenchmarkIndex(b *testing.B) {
 	const people = 200_000
 	for b.Loop() {
 		b.StopTimer()
-		store, err := sqlite.Open(b.Context(), sqlite.Config{Path: filepath.Join(b.TempDir(), "segment.db")})
+		store, err := sqlstore.Open(b.Context(), sqlstore.Config{DB: sqldb.Config{Path: filepath.Join(b.TempDir(), "segment.db")}})
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -19,9 +19,10 @@ import (
 	"github.com/narrowcast/narrowcast/pkg/audience/blocks"
 	"github.com/narrowcast/narrowcast/pkg/audience/blocks/memblocks"
 	"github.com/narrowcast/narrowcast/pkg/audience/rule"
+	"github.com/narrowcast/narrowcast/pkg/sqldb"
 	"github.com/narrowcast/narrowcast/services/segment"
 	"github.com/narrowcast/narrowcast/services/segment/internal/index"
-	"github.com/narrowcast/narrowcast/services/segment/internal/sqlite"
+	"github.com/narrowcast/narrowcast/services/segment/internal/sqlstore"
 )
 
 // spread numbers profiles in three blocks in turn, so that few of them fill several.
@@ -74,7 +75,7 @@ func (b *bytes) counts() (writes, wholes int) {
 type world struct {
 	t      testing.TB
 	r      *rand.Rand
-	store  *sqlite.Store
+	store  *sqlstore.Store
 	path   string
 	bytes  *bytes
 	now    time.Time
@@ -101,7 +102,7 @@ func newWorld(t testing.TB, seed uint64) *world {
 		lists: make(map[string]map[audience.UID]struct{}), uids: make(map[string]string),
 	}
 	var err error
-	if w.store, err = sqlite.Open(t.Context(), sqlite.Config{Path: w.path}); err != nil {
+	if w.store, err = sqlstore.Open(t.Context(), sqlstore.Config{DB: sqldb.Config{Path: w.path}}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { w.store.Close() })

@@ -8,6 +8,7 @@ import (
 
 	"github.com/narrowcast/narrowcast/pkg/audience"
 	"github.com/narrowcast/narrowcast/pkg/fault"
+	"github.com/narrowcast/narrowcast/pkg/rpc"
 	segmentv1 "github.com/narrowcast/narrowcast/proto/gen/go/narrowcast/segment/v1"
 	"github.com/narrowcast/narrowcast/services/internal/wire"
 	"github.com/narrowcast/narrowcast/services/segment"
@@ -27,6 +28,9 @@ func newUID(now time.Time) audience.UID {
 
 // CreateSegment creates a segment (AIP-133).
 func (s *Service) CreateSegment(ctx context.Context, req *segmentv1.CreateSegmentRequest) (*segmentv1.Segment, error) {
+	if err := rpc.CheckText(req); err != nil {
+		return nil, err
+	}
 	in := req.GetSegment()
 	if !segment.ValidID(req.GetSegmentId()) {
 		return nil, fault.InvalidField(reasonValidation, "segment_id",

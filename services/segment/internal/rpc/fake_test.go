@@ -15,12 +15,13 @@ import (
 	"github.com/narrowcast/narrowcast/pkg/audience/blocks"
 	"github.com/narrowcast/narrowcast/pkg/fault"
 	kit "github.com/narrowcast/narrowcast/pkg/rpc"
+	"github.com/narrowcast/narrowcast/pkg/sqldb"
 	profilev1 "github.com/narrowcast/narrowcast/proto/gen/go/narrowcast/profile/v1"
 	segmentv1 "github.com/narrowcast/narrowcast/proto/gen/go/narrowcast/segment/v1"
 	typev1 "github.com/narrowcast/narrowcast/proto/gen/go/narrowcast/type/v1"
 	"github.com/narrowcast/narrowcast/services/segment"
 	"github.com/narrowcast/narrowcast/services/segment/internal/rpc"
-	"github.com/narrowcast/narrowcast/services/segment/internal/sqlite"
+	"github.com/narrowcast/narrowcast/services/segment/internal/sqlstore"
 )
 
 const (
@@ -212,7 +213,7 @@ type rig struct {
 
 func newRig(t testing.TB) *rig {
 	t.Helper()
-	store, err := sqlite.Open(t.Context(), sqlite.Config{Path: filepath.Join(t.TempDir(), "s.db")})
+	store, err := sqlstore.Open(t.Context(), sqlstore.Config{DB: sqldb.Config{Path: filepath.Join(t.TempDir(), "s.db")}})
 	if err != nil {
 		t.Fatal(err)
 	}

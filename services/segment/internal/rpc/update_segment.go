@@ -4,12 +4,16 @@ import (
 	"context"
 
 	"github.com/narrowcast/narrowcast/pkg/fault"
+	"github.com/narrowcast/narrowcast/pkg/rpc"
 	segmentv1 "github.com/narrowcast/narrowcast/proto/gen/go/narrowcast/segment/v1"
 	"github.com/narrowcast/narrowcast/services/segment"
 )
 
 // UpdateSegment changes a segment (AIP-134, masks as AIP-161).
 func (s *Service) UpdateSegment(ctx context.Context, req *segmentv1.UpdateSegmentRequest) (*segmentv1.Segment, error) {
+	if err := rpc.CheckText(req); err != nil {
+		return nil, err
+	}
 	in := req.GetSegment()
 	id, err := idOf(in.GetName(), "segment.name")
 	if err != nil {

@@ -49,6 +49,7 @@ type commands struct {
 	OTLP             string        `group:"Services" name:"otlp-endpoint" help:"Collector of traces (OTLP over gRPC), such as http://127.0.0.1:4317." env:"NARROWCAST_OTLP_ENDPOINT"`
 
 	Up         upCommand                 `cmd:"" help:"Run the services: all of them in this process, or those of --target."`
+	Migrate    migrateCommand            `cmd:"" help:"Bring the schemas of the databases to this program's version, and exit."`
 	Demo       demoCommand               `cmd:"" help:"Run the services with a synthetic population and show a narrow audience."`
 	Import     importCommand             `cmd:"" help:"Import profiles from a file of separated values (CSV)."`
 	Audience   audienceCommands          `cmd:"" help:"Resolve narrow audiences."`
@@ -164,7 +165,7 @@ func Main(ctx context.Context, env Env, args []string) int {
 // need none.
 func (s *session) perform(run command, path string) (err error) {
 	switch run.(type) {
-	case *upCommand, *demoCommand, *versionCommand, *keysCreate, *keysList, *keysAdd, *keysPromote, *keysDisable, *keysEnable, *keysRemove:
+	case *upCommand, *migrateCommand, *demoCommand, *versionCommand, *keysCreate, *keysList, *keysAdd, *keysPromote, *keysDisable, *keysEnable, *keysRemove:
 		return run.run(s)
 	}
 	t := s.env.Telemetry

@@ -45,7 +45,7 @@ func decode(t *testing.T, text string) map[string]any {
 
 func TestEveryCommandHasHelp(t *testing.T) {
 	for _, verb := range []string{
-		"", "up", "demo", "import", "audience", "audience count", "audience members", "audience explain", "audience list", "audience get",
+		"", "up", "migrate", "demo", "import", "audience", "audience count", "audience members", "audience explain", "audience list", "audience get",
 		"audience save", "audience delete", "segment create", "segment list", "segment get", "segment update", "segment delete",
 		"segment preview", "segment breakdown", "segment add", "segment remove", "persona generate", "persona create", "persona list",
 		"persona get", "persona update", "persona delete", "campaign create", "campaign list", "campaign get", "campaign update",
@@ -57,6 +57,39 @@ func TestEveryCommandHasHelp(t *testing.T) {
 		if got.code != cli.ExitOK || !strings.Contains(got.out, "Usage: narrowcast "+verb) {
 			t.Errorf("%q --help: code %d, %.80s%s", verb, got.code, got.out, got.err)
 		}
+	}
+}
+
+func TestMigrateTellsTheVersionsBeforeAndAfter(t *testing.T) {
+	dir := t.TempDir()
+	const targets = "--target=segment,persona,campaign"
+	first := say(t, nil, "", "migrate", "--data-dir="+dir, targets, "--migrate=never", "-o", "json").must(t)
+	var done []map[string]any
+	if err := json.Unmarshal([]byte(first), &done); err != nil || len(done) != 3 {
+		t.Fatalf("%v: %s", err, first)
+	}
+	for i, service := range []string{"segment", "persona", "campaign"} {
+		if done[i]["service"] != service || done[i]["before"] != 0.0 || done[i]["after"] != 1.0 {
+			t.Errorf("%s: %v", service, done[i])
+		}
+	}
+	again := say(t, nil, "", "migrate", "--data-dir="+dir, targets).must(t)
+	if lines := strings.Split(strings.TrimSpace(again), "\n"); len(lines) != 4 || strings.Count(again, "was up to date") != 3 {
+		t.Errorf("the second time:\n%s", again)
+	}
+	if got := say(t, nil, "", "migrate", "--target=gateway"); got.code == cli.ExitOK || !strings.Contains(got.err, "gateway") {
+		t.Errorf("an unknown target: %d, %s", got.code, got.err)
+	}
+	if got := say(t, nil, "", "up", "--migrate=perhaps"); got.code != cli.ExitUsage || !strings.Contains(got.err, "auto") {
+		t.Errorf("an unknown policy: %d, %s", got.code, got.err)
+	}
+}
+
+func TestOneServiceRunsWithTheAddressOfItsNeighbour(t *testing.T) {
+	got := say(t, nil, "", "up", "--target=persona", "--allow-sqlite", "--segment-addr=127.0.0.1:1", "--data-dir="+t.TempDir(),
+		"--ops-listen=none", "--listen=nowhere")
+	if got.code != cli.ExitError || !strings.Contains(got.err, "--listen=nowhere") {
+		t.Errorf("it gets as far as its own address: code %d, %s", got.code, got.err)
 	}
 }
 

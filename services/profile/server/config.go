@@ -1,0 +1,95 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/narrowcast/narrowcast/pkg/config"
+	"github.com/narrowcast/narrowcast/pkg/keyring"
+	"github.com/narrowcast/narrowcast/pkg/sqldb"
+	"github.com/narrowcast/narrowcast/services/profile"
+	"github.com/narrowcast/narrowcast/services/profile/internal/sqlstore"
+)
+
+// Config of the profile service.
+type Config struct {
+	Path        string        `help:"SQLite file of the profiles; its folder must exist." env:"NARROWCAST_PROFILE_PATH" default:"profile.db"`
+	Database    config.Secret `help:"PostgreSQL database of the profiles, such as postgres://user@host:5432/narrowcast; they are in schema profile. Empty: the SQLite file." env:"NARROWCAST_PROFILE_DATABASE" placeholder:"URL"`
+	Connections int           `help:"Most connections that read from PostgreSQL; some for writing come to them." env:"NARROWCAST_PROFILE_CONNECTIONS" default:"8"`
+	// Migrate says whether an older schema may be brought up to date at start.
+	Migrate      sqldb.MigratePolicy `kong:"-"`
+	Keys         string              `help:"File of the keys that seal names and identifiers; made if it is not there, unless the profiles are in PostgreSQL: replicas share it. Keep a copy apart from those of the profiles." env:"NARROWCAST_PROFILE_KEYS" default:"profile.keys"`
+	Allow        []string            `name:"allow-identifiers" help:"Rules of identifiers that stand for nobody which are not applied." env:"NARROWCAST_PROFILE_ALLOW_IDENTIFIERS" default:"reserved_domain,fictitious_phone" placeholder:"RULE"`
+	PhoneRegion  string              `help:"Country (ISO 3166-1 alpha-2) of phone numbers without country code; none: they are refused." env:"NARROWCAST_PROFILE_PHONE_REGION" placeholder:"FR"`
+	Currency     string              `help:"Currency (ISO 4217) in which money without a named currency is compared." env:"NARROWCAST_CURRENCY" default:"EUR"`
+	TimeZone     string              `help:"Time zone (IANA) in which days turn." env:"NARROWCAST_TIME_ZONE" default:"UTC"`
+	GroupDelay   time.Duration       `help:"Longest wait of a write for others to share its commit." env:"NARROWCAST_PROFILE_GROUP_DELAY" default:"5ms"`
+	GroupChanges int                 `help:"Most changes of writes that share a commit." env:"NARROWCAST_PROFILE_GROUP_CHANGES" default:"1000"`
+	UnitRows     int                 `help:"Most rows of an import in one commit." env:"NARROWCAST_PROFILE_UNIT_ROWS" default:"5000"`
+	UnitDelay    time.Duration       `help:"Longest wait of an import's rows for their commit." env:"NARROWCAST_PROFILE_UNIT_DELAY" default:"200ms"`
+	Checkpoint   time.Duration       `help:"How often idle watchers hear of the position." env:"NARROWCAST_PROFILE_CHECKPOINT" default:"500ms"`
+	SendTimeout  time.Duration       `help:"How long a watcher may leave a message waiting before it is cut." env:"NARROWCAST_PROFILE_SEND_TIMEOUT" default:"30s"`
+}
+
+// Default returns the configuration that holds where nothing is said.
+func Default() Config {
+	return Config{
+		Path: "profile.db", Connections: 8, Keys: "profile.keys", Allow: slices.Clone(profile.DefaultAllow), Currency: "EUR", TimeZone: "UTC",
+		GroupDelay: 5 * time.Millisecond, GroupChanges: 1000, UnitRows: 5000, UnitDelay: 200 * time.Millisecond,
+		Checkpoint: 500 * time.Millisecond, SendTimeout: 30 * time.Second,
+	}
+}
+
+// store says where the store is, what its keys are and who watches it.
+func (c Config) store(keys *keyring.Source, deps Deps) sqlstore.Config {
+	return sqlstore.Config{
+		SQL: sqldb.Config{
+			Path: c.Path, URL: c.Database, Schema: "profile", Migrate: c.Migrate, Readers: c.Connections,
+			TracerProvider: deps.TracerProvider, MeterProvider: deps.MeterProvider,
+		},
+		Keys: keys, Logger: deps.Logger, Now: deps.Now, GroupDelay: c.GroupDelay, GroupChanges: c.GroupChanges,
+	}
+}
+
+// openKeys opens the key file, and makes it where the store is a file too. A key file of one replica's own would hide what it writes from
+// all others.
+func (c Config) openKeys(log *slog.Logger) (*keyring.Source, error) {
+	open := keyring.OpenOrCreate
+	if !c.Database.IsZero() {
+		open = keyring.Open
+	}
+	return open(keyring.Config{Path: c.Keys, Logger: log})
+}
+
+// Validate tells everything that is wrong with a configuration.
+func (c Config) Validate() error {
+	var errs []error
+	check := func(ok bool, message string) {
+		if !ok {
+			errs = append(errs, errors.New(message))
+		}
+	}
+	check(c.Path != "" || !c.Database.IsZero(), "path: name the SQLite file, or give a database")
+	check(c.Connections > 0 && c.Connections <= 1000, "connections: give 1 to 1000")
+	check(c.Keys != "", "keys: name the key file")
+	check(c.PhoneRegion == "" ||
+		len(c.PhoneRegion) == 2 && strings.Trim(c.PhoneRegion, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") == "", "phone-region: give a country of two capitals such as FR")
+	check(len(c.Currency) == 3 && strings.Trim(c.Currency, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") == "", "currency: give an ISO 4217 code of three capitals such as EUR")
+	if _, err := time.LoadLocation(c.TimeZone); err != nil || c.TimeZone == "" || c.TimeZone == "Local" {
+		errs = append(errs, errors.New("time-zone: give an IANA name such as Europe/Paris"))
+	}
+	check(c.GroupDelay > 0 && c.GroupDelay <= time.Second, "group-delay: give up to one second")
+	check(c.GroupChanges > 0 && c.GroupChanges <= 100_000, "group-changes: give 1 to 100000")
+	check(c.UnitRows > 0 && c.UnitRows <= 100_000, "unit-rows: give 1 to 100000")
+	check(c.UnitDelay > 0 && c.UnitDelay <= time.Minute, "unit-delay: give up to one minute")
+	check(c.Checkpoint > 0 && c.Checkpoint <= time.Minute, "checkpoint: give up to one minute")
+	check(c.SendTimeout > 0, "send-timeout: give a duration above zero")
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("profile service: %w", err)
+	}
+	return nil
+}
