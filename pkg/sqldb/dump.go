@@ -17,6 +17,8 @@ type DumpInfo struct {
 	// Tables and Rows are how many there are, goose's own table left out.
 	Tables int
 	Rows   int64
+	// Incarnation is the life that the store was in, where it has such a thing; who makes the dump says so.
+	Incarnation string
 }
 
 // Dump writes every table of the store to w, all as of one moment, whatever is written meanwhile, and takes no lock that a writer

@@ -24,6 +24,7 @@ const (
 	ReasonReadOnly      = "STORE_READ_ONLY"       // Precondition: the file, its folder or the connection forbids writing; Unavailable: a standby
 	ReasonSchemaNewer   = "SCHEMA_NEWER"          // Precondition: the store was written by a newer program
 	ReasonSchemaOlder   = "SCHEMA_OLDER"          // Precondition: the store must be migrated, and this program may not
+	ReasonStoreNotFound = "STORE_NOT_FOUND"       // NotFound: there is nothing to dump
 	ReasonStoreNotEmpty = "STORE_NOT_EMPTY"       // Precondition: a dump is loaded into an empty store only
 	ReasonDumpDamaged   = "DUMP_DAMAGED"          // DataLoss: a dump that is not whole, or none
 	ReasonDumpVersion   = "DUMP_VERSION"          // Precondition: a dump of a format that is not known

@@ -129,17 +129,7 @@ func (l *loader) prepare(ctx context.Context) error {
 	} else if _, err := l.tx.ExecContext(ctx, "pragma defer_foreign_keys = on"); err != nil {
 		return err
 	}
-	for _, t := range l.there {
-		var any bool
-		if err := l.tx.QueryRowContext(ctx, "select exists (select 1 from "+quote(t.name)+")").Scan(&any); err != nil {
-			return fmt.Errorf("table %s: %w", t.name, err)
-		}
-		if any {
-			return fault.Newf(fault.Precondition, ReasonStoreNotEmpty, "the store is not empty: there are rows in %s; restore into a store that nothing has used yet", t.name).
-				With("table", t.name)
-		}
-	}
-	return nil
+	return empty(ctx, l.tx, l.there)
 }
 
 func otherTables() error {

@@ -50,6 +50,8 @@ type commands struct {
 
 	Up         upCommand                 `cmd:"" help:"Run the services: all of them in this process, or those of --target."`
 	Migrate    migrateCommand            `cmd:"" help:"Bring the schemas of the databases to this program's version, and exit."`
+	Backup     backupCommand             `cmd:"" help:"Copy the stores of the services into a folder, while they run. Keys are not copied."`
+	Restore    restoreCommand            `cmd:"" help:"Fill empty stores from a backup, on the same kind of database or the other."`
 	Demo       demoCommand               `cmd:"" help:"Run the services with a synthetic population and show a narrow audience."`
 	Import     importCommand             `cmd:"" help:"Import profiles from a file of separated values (CSV)."`
 	Audience   audienceCommands          `cmd:"" help:"Resolve narrow audiences."`
@@ -165,7 +167,7 @@ func Main(ctx context.Context, env Env, args []string) int {
 // need none.
 func (s *session) perform(run command, path string) (err error) {
 	switch run.(type) {
-	case *upCommand, *migrateCommand, *demoCommand, *versionCommand, *keysCreate, *keysList, *keysAdd, *keysPromote, *keysDisable, *keysEnable, *keysRemove:
+	case *upCommand, *migrateCommand, *backupCommand, *restoreCommand, *demoCommand, *versionCommand, *keysCreate, *keysList, *keysAdd, *keysPromote, *keysDisable, *keysEnable, *keysRemove:
 		return run.run(s)
 	}
 	t := s.env.Telemetry

@@ -1,0 +1,51 @@
+package server
+
+import (
+	"context"
+	"io"
+
+	"github.com/narrowcast/narrowcast/pkg/keyring"
+	"github.com/narrowcast/narrowcast/pkg/sqldb"
+	"github.com/narrowcast/narrowcast/services/profile/internal/sqlstore"
+)
+
+// Backup writes the service's store to w, while the service may run, and changes nothing. The keys are neither read nor written: without
+// the key file, which must be kept apart, names and identifiers in a backup are lost.
+func Backup(ctx context.Context, cfg Config, deps Deps, w io.Writer) (sqldb.DumpInfo, error) {
+	if err := cfg.Validate(); err != nil {
+		return sqldb.DumpInfo{}, err
+	}
+	return sqlstore.Backup(ctx, cfg.store(nil, deps.filled()), w)
+}
+
+// CanRestore refuses what Restore would refuse before it reads a backup: a store that is not empty, a key file that is not there.
+func CanRestore(ctx context.Context, cfg Config, deps Deps) error {
+	store, err := cfg.restored(deps)
+	if err != nil {
+		return err
+	}
+	return sqlstore.CanRestore(ctx, store)
+}
+
+// Restore fills the service's empty store with a backup and begins a new life of it. No service may run on the store. The key file must
+// have every key that the data needs; a sample of each is opened.
+func Restore(ctx context.Context, cfg Config, deps Deps, r io.Reader) (sqldb.DumpInfo, error) {
+	store, err := cfg.restored(deps)
+	if err != nil {
+		return sqldb.DumpInfo{}, err
+	}
+	return sqlstore.Restore(ctx, store, r)
+}
+
+// restored is the store with the keys that must be there already: fresh ones would open nothing.
+func (c Config) restored(deps Deps) (sqlstore.Config, error) {
+	if err := c.Validate(); err != nil {
+		return sqlstore.Config{}, err
+	}
+	deps = deps.filled()
+	keys, err := keyring.Open(keyring.Config{Path: c.Keys, Logger: deps.Logger})
+	if err != nil {
+		return sqlstore.Config{}, err
+	}
+	return c.store(keys, deps), nil
+}
