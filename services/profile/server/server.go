@@ -19,6 +19,7 @@ import (
 	"github.com/narrowcast/narrowcast/pkg/sqldb"
 	"github.com/narrowcast/narrowcast/pkg/telemetry"
 	"github.com/narrowcast/narrowcast/services/profile"
+	"github.com/narrowcast/narrowcast/services/profile/internal/purge"
 	"github.com/narrowcast/narrowcast/services/profile/internal/rekey"
 	"github.com/narrowcast/narrowcast/services/profile/internal/rpc"
 	"github.com/narrowcast/narrowcast/services/profile/internal/sqlstore"
@@ -38,6 +39,7 @@ type Server struct {
 	rpc   *rpc.Service
 	keys  *keyring.Source
 	rekey *rekey.Job
+	purge *purge.Job
 }
 
 // filled has what may be left out.
@@ -100,6 +102,12 @@ func New(ctx context.Context, cfg Config, deps Deps) (*Server, error) {
 	if err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
+	s.purge, err = purge.New(purge.Config{
+		Store: store, Logger: deps.Logger.With("component", "profile"), Now: deps.Now, Meter: meter, KeepImports: cfg.KeepImports,
+	})
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
 	return s, nil
 }
 
@@ -110,11 +118,12 @@ func (s *Server) Register(r grpc.ServiceRegistrar) {
 	profilev1.RegisterIdentityServiceServer(r, s.rpc)
 }
 
-// Run follows the key file and puts what is stored under its primary keys until ctx ends.
+// Run follows the key file, puts what is stored under its primary keys and removes what is past its time until ctx ends.
 func (s *Server) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return s.keys.Run(ctx) })
 	group.Go(func() error { return s.rekey.Run(ctx) })
+	group.Go(func() error { return s.purge.Run(ctx) })
 	return group.Wait()
 }
 
