@@ -14,6 +14,8 @@
 //     the caller's own function returned; drivers are asked for codes, never for text;
 //   - no word of PostgreSQL that may quote a value (the detail of an error, the message of a data exception) is in an error, so
 //     none reaches a log or a span;
+//   - [DB.Dump] writes a whole store as of one moment, and [DB.Load] fills an empty one with it, on the same engine or the other: all
+//     of it or nothing;
 //   - a [Group] turns many concurrent writers into few transactions, in one order, while each request fails alone, and runs a
 //     group again that another process got in the way of.
 //

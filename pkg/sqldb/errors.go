@@ -17,14 +17,19 @@ import (
 // Reasons of the faults that this package makes. A driver that knows which value is meant turns the two violations into a reason
 // of its own; the others may go out as they are.
 const (
-	ReasonUnique      = "UNIQUE_VIOLATION"      // Exists: a value that must be unique is taken
-	ReasonForeignKey  = "FOREIGN_KEY_VIOLATION" // Precondition: what a row refers to is not there, or what refers to it still is
-	ReasonUnavailable = "STORE_UNAVAILABLE"     // Unavailable (DataLoss if corrupt): see MetaCondition
-	ReasonFull        = "STORE_FULL"            // Exhausted: no room on the disk
-	ReasonReadOnly    = "STORE_READ_ONLY"       // Precondition: the file, its folder or the connection forbids writing; Unavailable: a standby
-	ReasonSchemaNewer = "SCHEMA_NEWER"          // Precondition: the store was written by a newer program
-	ReasonSchemaOlder = "SCHEMA_OLDER"          // Precondition: the store must be migrated, and this program may not
-	ReasonInternal    = "INTERNAL"              // Internal: a rule of the schema that the domain should have kept, or a defect
+	ReasonUnique        = "UNIQUE_VIOLATION"      // Exists: a value that must be unique is taken
+	ReasonForeignKey    = "FOREIGN_KEY_VIOLATION" // Precondition: what a row refers to is not there, or what refers to it still is
+	ReasonUnavailable   = "STORE_UNAVAILABLE"     // Unavailable (DataLoss if corrupt): see MetaCondition
+	ReasonFull          = "STORE_FULL"            // Exhausted: no room on the disk
+	ReasonReadOnly      = "STORE_READ_ONLY"       // Precondition: the file, its folder or the connection forbids writing; Unavailable: a standby
+	ReasonSchemaNewer   = "SCHEMA_NEWER"          // Precondition: the store was written by a newer program
+	ReasonSchemaOlder   = "SCHEMA_OLDER"          // Precondition: the store must be migrated, and this program may not
+	ReasonStoreNotFound = "STORE_NOT_FOUND"       // NotFound: there is nothing to dump
+	ReasonStoreNotEmpty = "STORE_NOT_EMPTY"       // Precondition: a dump is loaded into an empty store only
+	ReasonDumpDamaged   = "DUMP_DAMAGED"          // DataLoss: a dump that is not whole, or none
+	ReasonDumpVersion   = "DUMP_VERSION"          // Precondition: a dump of a format that is not known
+	ReasonDumpSchema    = "DUMP_SCHEMA"           // Precondition: a dump of another schema than the store's
+	ReasonInternal      = "INTERNAL"              // Internal: a rule of the schema that the domain should have kept, or a defect
 )
 
 // MetaCondition is the metadata key under which a fault of the store as a whole says why: one of the Condition constants.

@@ -43,7 +43,6 @@ const (
 	ReasonStoreReadOnly        = "STORE_READ_ONLY"
 	ReasonSchemaNewer          = "SCHEMA_NEWER"
 	ReasonSchemaOlder          = "SCHEMA_OLDER"
-	ReasonCommitUnknown        = "COMMIT_UNKNOWN"
 	ReasonKeyUnknown           = "KEY_UNKNOWN"
 	ReasonSealBroken           = "SEAL_BROKEN"
 	ReasonRateLimited          = "RATE_LIMITED"

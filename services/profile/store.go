@@ -254,3 +254,30 @@ type Store interface {
 	// Close commits what waits and closes the store. Closing twice is allowed.
 	Close() error
 }
+
+// Problem is something in a store that cannot be, found by its examination.
+type Problem struct {
+	// Check is what was looked at: one of the Check constants.
+	Check string
+	// Name is the resource that it is about; "" where it is about the store.
+	Name string
+	// What is wrong, without personal data.
+	What string
+}
+
+// What an examination looks at.
+const (
+	CheckHead        = "store.head"        // the head is that of the newest mark, and no change is beyond it
+	CheckRevisions   = "store.revisions"   // each revision is that of one change
+	CheckRecords     = "store.records"     // every record can be read
+	CheckContacts    = "store.contacts"    // names and identifiers open with the keys that they are marked with
+	CheckIdentifiers = "store.identifiers" // every identifier of a profile is in the index
+	CheckIndex       = "store.index"       // the index has nothing else
+	CheckTombstones  = "store.tombstones"  // nobody is deleted and there
+)
+
+// Checks are all of them, in the order in which they are made.
+var Checks = []string{CheckHead, CheckRevisions, CheckRecords, CheckContacts, CheckIdentifiers, CheckIndex, CheckTombstones}
+
+// Examined is how much an examination has looked at.
+type Examined struct{ Profiles, Identifiers, Tombstones int64 }

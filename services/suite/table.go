@@ -2,6 +2,7 @@ package suite
 
 import (
 	"context"
+	"io"
 	"log/slog"
 	"time"
 
@@ -58,6 +59,10 @@ type target struct {
 	open     func(ctx context.Context, cfg *Config, g given) (door, error)
 	// migrate brings its schema to this program's version.
 	migrate func(ctx context.Context, cfg *Config, log *slog.Logger) (sqldb.Versions, error)
+	// backup writes its store; canRestore refuses one that is not empty, and restore fills it.
+	backup     func(ctx context.Context, cfg *Config, log *slog.Logger, w io.Writer) (sqldb.DumpInfo, error)
+	canRestore func(ctx context.Context, cfg *Config, log *slog.Logger) error
+	restore    func(ctx context.Context, cfg *Config, log *slog.Logger, r io.Reader) (sqldb.DumpInfo, error)
 }
 
 // targets is the one table, in the order in which they start.
@@ -78,6 +83,15 @@ var targets = []target{
 		migrate: func(ctx context.Context, cfg *Config, log *slog.Logger) (sqldb.Versions, error) {
 			return profile.Migrate(ctx, cfg.profile(), profile.Deps{Logger: log})
 		},
+		backup: func(ctx context.Context, cfg *Config, log *slog.Logger, w io.Writer) (sqldb.DumpInfo, error) {
+			return profile.Backup(ctx, cfg.profile(), profile.Deps{Logger: log}, w)
+		},
+		canRestore: func(ctx context.Context, cfg *Config, log *slog.Logger) error {
+			return profile.CanRestore(ctx, cfg.profile(), profile.Deps{Logger: log})
+		},
+		restore: func(ctx context.Context, cfg *Config, log *slog.Logger, r io.Reader) (sqldb.DumpInfo, error) {
+			return profile.Restore(ctx, cfg.profile(), profile.Deps{Logger: log}, r)
+		},
 	},
 	{
 		name: "segment", needs: []string{"profile"}, blocks: true,
@@ -95,6 +109,15 @@ var targets = []target{
 		migrate: func(ctx context.Context, cfg *Config, log *slog.Logger) (sqldb.Versions, error) {
 			return segment.Migrate(ctx, cfg.segment(), segment.Deps{Logger: log})
 		},
+		backup: func(ctx context.Context, cfg *Config, log *slog.Logger, w io.Writer) (sqldb.DumpInfo, error) {
+			return segment.Backup(ctx, cfg.segment(), segment.Deps{Logger: log}, w)
+		},
+		canRestore: func(ctx context.Context, cfg *Config, log *slog.Logger) error {
+			return segment.CanRestore(ctx, cfg.segment(), segment.Deps{Logger: log})
+		},
+		restore: func(ctx context.Context, cfg *Config, log *slog.Logger, r io.Reader) (sqldb.DumpInfo, error) {
+			return segment.Restore(ctx, cfg.segment(), segment.Deps{Logger: log}, r)
+		},
 	},
 	{
 		name: "persona", needs: []string{"segment"},
@@ -109,6 +132,15 @@ var targets = []target{
 		migrate: func(ctx context.Context, cfg *Config, log *slog.Logger) (sqldb.Versions, error) {
 			return persona.Migrate(ctx, cfg.persona(), persona.Deps{Logger: log})
 		},
+		backup: func(ctx context.Context, cfg *Config, log *slog.Logger, w io.Writer) (sqldb.DumpInfo, error) {
+			return persona.Backup(ctx, cfg.persona(), persona.Deps{Logger: log}, w)
+		},
+		canRestore: func(ctx context.Context, cfg *Config, log *slog.Logger) error {
+			return persona.CanRestore(ctx, cfg.persona(), persona.Deps{Logger: log})
+		},
+		restore: func(ctx context.Context, cfg *Config, log *slog.Logger, r io.Reader) (sqldb.DumpInfo, error) {
+			return persona.Restore(ctx, cfg.persona(), persona.Deps{Logger: log}, r)
+		},
 	},
 	{
 		name: "campaign", needs: []string{"profile", "segment"}, blocks: true,
@@ -122,6 +154,15 @@ var targets = []target{
 		},
 		migrate: func(ctx context.Context, cfg *Config, log *slog.Logger) (sqldb.Versions, error) {
 			return campaign.Migrate(ctx, cfg.campaign(), campaign.Deps{Logger: log})
+		},
+		backup: func(ctx context.Context, cfg *Config, log *slog.Logger, w io.Writer) (sqldb.DumpInfo, error) {
+			return campaign.Backup(ctx, cfg.campaign(), campaign.Deps{Logger: log}, w)
+		},
+		canRestore: func(ctx context.Context, cfg *Config, log *slog.Logger) error {
+			return campaign.CanRestore(ctx, cfg.campaign(), campaign.Deps{Logger: log})
+		},
+		restore: func(ctx context.Context, cfg *Config, log *slog.Logger, r io.Reader) (sqldb.DumpInfo, error) {
+			return campaign.Restore(ctx, cfg.campaign(), campaign.Deps{Logger: log}, r)
 		},
 	},
 }

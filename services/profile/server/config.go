@@ -42,6 +42,7 @@ type Config struct {
 	UnitRows     int                 `help:"Most rows of an import in one commit." env:"NARROWCAST_PROFILE_UNIT_ROWS" default:"5000"`
 	UnitDelay    time.Duration       `help:"Longest wait of an import's rows for their commit." env:"NARROWCAST_PROFILE_UNIT_DELAY" default:"200ms"`
 	Checkpoint   time.Duration       `help:"How often idle watchers hear of the position." env:"NARROWCAST_PROFILE_CHECKPOINT" default:"500ms"`
+	KeepImports  time.Duration       `help:"How long the progress of an import is kept after its last row, for the import to go on; 0: for ever." env:"NARROWCAST_PROFILE_KEEP_IMPORTS" default:"2160h"`
 	SendTimeout  time.Duration       `help:"How long a watcher may leave a message waiting before it is cut." env:"NARROWCAST_PROFILE_SEND_TIMEOUT" default:"30s"`
 }
 
@@ -55,7 +56,7 @@ func Default() Config {
 		UndoPeriod: 30 * 24 * time.Hour, Currency: "EUR", TimeZone: "UTC", Silence: profile.DefaultSilence,
 		DueInterval: time.Minute, DueRows: 500, DuePause: 20 * time.Millisecond,
 		GroupDelay: 5 * time.Millisecond, GroupChanges: 1000, UnitRows: 5000, UnitDelay: 200 * time.Millisecond,
-		Checkpoint: 500 * time.Millisecond, SendTimeout: 30 * time.Second,
+		Checkpoint: 500 * time.Millisecond, KeepImports: 90 * 24 * time.Hour, SendTimeout: 30 * time.Second,
 	}
 }
 
@@ -119,6 +120,7 @@ func (c Config) Validate() error {
 	check(c.Silence > 0 && c.Silence <= 36_525, "silence: give 1 to 36525 days")
 	check(c.UnitDelay > 0 && c.UnitDelay <= time.Minute, "unit-delay: give up to one minute")
 	check(c.Checkpoint > 0 && c.Checkpoint <= time.Minute, "checkpoint: give up to one minute")
+	check(c.KeepImports >= 0, "keep-imports: give zero or more")
 	check(c.SendTimeout > 0, "send-timeout: give a duration above zero")
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("profile service: %w", err)

@@ -18,6 +18,7 @@ import (
 	"github.com/narrowcast/narrowcast/pkg/sqldb"
 	"github.com/narrowcast/narrowcast/pkg/telemetry"
 	"github.com/narrowcast/narrowcast/services/profile"
+	"github.com/narrowcast/narrowcast/services/profile/internal/purge"
 	"github.com/narrowcast/narrowcast/services/profile/internal/recompute"
 	"github.com/narrowcast/narrowcast/services/profile/internal/rekey"
 	"github.com/narrowcast/narrowcast/services/profile/internal/rpc"
@@ -113,7 +114,11 @@ func New(ctx context.Context, cfg Config, deps Deps) (*Server, error) {
 	if err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
-	s.jobs = append(s.jobs, keys.Run, rekeying.Run, days.Run, func(ctx context.Context) error { return purgeMerges(ctx, store, log) })
+	purging, err := purge.New(purge.Config{Store: store, Logger: log, Now: deps.Now, Meter: meter, KeepImports: cfg.KeepImports})
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	s.jobs = append(s.jobs, keys.Run, rekeying.Run, days.Run, purging.Run, func(ctx context.Context) error { return purgeMerges(ctx, store, log) })
 	return s, nil
 }
 
@@ -125,8 +130,8 @@ func (s *Server) Register(r grpc.ServiceRegistrar) {
 	profilev1.RegisterEventServiceServer(r, s.rpc)
 }
 
-// Run follows the key file, puts what is stored under its primary keys, keeps traits up with the days and forgets merges that can no longer
-// be undone, until ctx ends.
+// Run follows the key file, puts what is stored under its primary keys, keeps traits up with the days, removes what is past its time and
+// forgets merges that can no longer be undone, until ctx ends.
 func (s *Server) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for _, job := range s.jobs {

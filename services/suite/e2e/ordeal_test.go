@@ -216,7 +216,7 @@ func verdict(harm int32, err error) outcome {
 		return unknown
 	case harm&(storeHarm|diskHarm) == 0:
 		return done
-	case reason == "COMMIT_UNKNOWN", reason == "STORE_UNAVAILABLE" && condition == "commit_unknown":
+	case reason == "STORE_UNAVAILABLE" && condition == "commit_unknown":
 		return unknown
 	case reason == "STORE_UNAVAILABLE" && condition != "", reason == "STORE_READ_ONLY" && condition != "":
 		return not

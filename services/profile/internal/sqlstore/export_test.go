@@ -83,3 +83,11 @@ func (s *Store) UIDs(t testing.TB, n int) []audience.UID {
 	}
 	return uids
 }
+
+// Damage runs a statement on a store behind its back.
+func Damage(t testing.TB, s *Store, query string, args ...any) {
+	t.Helper()
+	if _, err := s.db.Write.ExecContext(t.Context(), query, args...); err != nil {
+		t.Fatalf("%s: %v", query, err)
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/narrowcast/narrowcast/pkg/fault"
 	"github.com/narrowcast/narrowcast/services/profile"
@@ -117,4 +118,21 @@ func (b *batch) writeImports(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// PurgeImports removes up to limit imports to which nothing was written since before, and returns how many. An import that goes on
+// afterwards begins from its first row: rows that are known by a uid or an external id are unchanged then.
+func (s *Store) PurgeImports(ctx context.Context, before time.Time, limit int) (int, error) {
+	var n int64
+	err := s.db.Tx(ctx, func(tx *sql.Tx) error {
+		done, err := tx.ExecContext(ctx, "delete from imports where id in (select id from imports where update_time < $1 order by id limit $2)", before.UnixMicro(), int64(limit))
+		if err == nil {
+			n, err = done.RowsAffected()
+		}
+		return err
+	})
+	if err != nil {
+		return 0, s.translate(fmt.Errorf("purge imports: %w", err))
+	}
+	return int(n), nil
 }

@@ -284,14 +284,14 @@ func (s *Store) KeyUse(ctx context.Context) (profile.KeyUse, error) {
 
 // checkKeys refuses to open a store whose data needs keys that the ring has not: nothing new may be written beside what cannot be read,
 // and an external id under a key that is missing could be given away twice.
-func (s *Store) checkKeys(ctx context.Context) error {
+func (s *Store) checkKeys(ctx context.Context, from querier) error {
 	ring := s.cfg.Keys.Ring()
-	keys, err := keysInUse(ctx, s.db.Write, nextContactKey)
+	keys, err := keysInUse(ctx, from, nextContactKey)
 	if err != nil {
 		return err
 	}
 	for _, key := range keys {
-		known, err := s.contactKeyKnown(ctx, s.db.Write, ring, key)
+		known, err := s.contactKeyKnown(ctx, from, ring, key)
 		if err != nil {
 			return err
 		}
@@ -299,7 +299,7 @@ func (s *Store) checkKeys(ctx context.Context) error {
 			return keyMissing("contact", key)
 		}
 	}
-	if keys, err = keysInUse(ctx, s.db.Write, nextIndexKey); err != nil {
+	if keys, err = keysInUse(ctx, from, nextIndexKey); err != nil {
 		return err
 	}
 	have := make(map[int64]bool)

@@ -117,7 +117,7 @@ func (s *Store) prepare(ctx context.Context) error {
 	if err := s.convert(ctx); err != nil {
 		return fmt.Errorf("convert store: %w", err)
 	}
-	if err := s.checkKeys(ctx); err != nil {
+	if err := s.checkKeys(ctx, s.db.Write); err != nil {
 		return err
 	}
 	if s.db.Dialect == sqldb.SQLite {
@@ -164,7 +164,7 @@ func (s *Store) found(tx *sql.Tx) error {
 func (s *Store) BeginIncarnation(ctx context.Context) (profile.Head, error) {
 	var head profile.Head
 	err := s.db.Tx(ctx, func(tx *sql.Tx) (err error) {
-		if _, err = tx.ExecContext(ctx, "update store set incarnation = $1 where id = 1", newID()); err != nil {
+		if err := beginIncarnation(ctx, tx); err != nil {
 			return err
 		}
 		head, err = readHead(ctx, tx, s.stmt.writeHead)
@@ -174,6 +174,11 @@ func (s *Store) BeginIncarnation(ctx context.Context) (profile.Head, error) {
 		return profile.Head{}, s.translate(fmt.Errorf("begin incarnation: %w", err))
 	}
 	return head, nil
+}
+
+func beginIncarnation(ctx context.Context, tx *sql.Tx) error {
+	_, err := tx.ExecContext(ctx, "update store set incarnation = $1 where id = 1", newID())
+	return err
 }
 
 // newID returns 16 random letters and digits, lower-case: 80 bits.

@@ -50,6 +50,9 @@ type commands struct {
 
 	Up         upCommand                 `cmd:"" help:"Run the services: all of them in this process, or those of --target."`
 	Migrate    migrateCommand            `cmd:"" help:"Bring the schemas of the databases to this program's version, and exit."`
+	Backup     backupCommand             `cmd:"" help:"Copy the stores of the services into a folder, while they run. Keys are not copied."`
+	Restore    restoreCommand            `cmd:"" help:"Fill empty stores from a backup, on the same kind of database or the other."`
+	Doctor     doctorCommand             `cmd:"" help:"Look for what cannot be, and change nothing."`
 	Demo       demoCommand               `cmd:"" help:"Run the services with a synthetic population and show a narrow audience."`
 	Import     importCommand             `cmd:"" help:"Import profiles from a file of separated values (CSV)."`
 	Audience   audienceCommands          `cmd:"" help:"Resolve narrow audiences."`
@@ -165,9 +168,15 @@ func Main(ctx context.Context, env Env, args []string) int {
 // need none.
 func (s *session) perform(run command, path string) (err error) {
 	switch run.(type) {
-	case *upCommand, *migrateCommand, *demoCommand, *versionCommand, *keysCreate, *keysList, *keysAdd, *keysPromote, *keysDisable, *keysEnable, *keysRemove:
+	case *upCommand, *migrateCommand, *backupCommand, *restoreCommand, *doctorCommand, *demoCommand, *versionCommand, *keysCreate, *keysList, *keysAdd, *keysPromote, *keysDisable, *keysEnable, *keysRemove:
 		return run.run(s)
 	}
+	verb, _, _ := strings.Cut(path, " <")
+	return s.connected("narrowcast "+verb, func() error { return run.run(s) })
+}
+
+// connected does something with a connection to the services and a span of that name around it.
+func (s *session) connected(span string, do func() error) (err error) {
 	t := s.env.Telemetry
 	if t == nil {
 		if t, err = telemetry.New(s.ctx, telemetry.Config{Service: "narrowcast-cli", Version: s.env.Version, OTLPEndpoint: s.opts.OTLP}); err != nil {
@@ -184,11 +193,10 @@ func (s *session) perform(run command, path string) (err error) {
 		}
 		defer func() { err = errors.Join(err, s.client.Close()) }()
 	}
-	verb, _, _ := strings.Cut(path, " <")
-	ctx, span := t.Tracer("cli").Start(s.ctx, "narrowcast "+verb)
-	defer span.End()
+	ctx, sp := t.Tracer("cli").Start(s.ctx, span)
+	defer sp.End()
 	s.ctx = ctx
-	return run.run(s)
+	return do()
 }
 
 // flush sends the last traces, whatever became of the command's own context.

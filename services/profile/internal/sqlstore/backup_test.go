@@ -1,0 +1,196 @@
+package sqlstore_test
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"reflect"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/narrowcast/narrowcast/pkg/fault"
+	"github.com/narrowcast/narrowcast/pkg/keyring"
+	"github.com/narrowcast/narrowcast/services/profile"
+	"github.com/narrowcast/narrowcast/services/profile/internal/sqlstore"
+	"github.com/narrowcast/narrowcast/services/profile/storetest"
+)
+
+// told is what a store tells of itself.
+type told struct {
+	Store    string
+	Revision int64
+	Changes  []profile.Change
+	Keys     profile.KeyUse
+	Holders  map[string][]string
+}
+
+// tell reads everything that a store has.
+func tell(t testing.TB, cfg sqlstore.Config) (told, profile.Head) {
+	t.Helper()
+	ctx := context.WithoutCancel(t.Context()) // in a clean-up too
+	s, err := sqlstore.Open(ctx, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	fail := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	head, err := s.Head(ctx)
+	fail(err)
+	out := told{Store: head.Store, Revision: head.Revision, Holders: make(map[string][]string)}
+	var after int64
+	for more := true; more; {
+		page, err := s.Changes(ctx, after, profile.PageOptions{Limit: 500, Bytes: 1 << 20})
+		fail(err)
+		out.Changes = append(out.Changes, page.Changes...)
+		if more = page.More; more {
+			after = page.Changes[len(page.Changes)-1].Revision
+		}
+	}
+	for _, c := range out.Changes {
+		if c.Profile == nil {
+			continue
+		}
+		for _, id := range c.Profile.Identifiers {
+			uids, err := s.Resolve(ctx, []profile.Identifier{id})
+			fail(err)
+			for _, uid := range uids[0] {
+				key := id.Kind + id.Source + id.Value
+				if name := profile.Name(uid); !slices.Contains(out.Holders[key], name) {
+					out.Holders[key] = append(out.Holders[key], name)
+				}
+			}
+		}
+	}
+	out.Keys, err = s.KeyUse(ctx)
+	fail(err)
+	return out, head
+}
+
+func backup(t testing.TB, cfg sqlstore.Config) []byte {
+	t.Helper()
+	cfg.Keys = nil // none is needed
+	var b bytes.Buffer
+	if _, err := sqlstore.Backup(context.WithoutCancel(t.Context()), cfg, &b); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+func restore(t testing.TB, cfg sqlstore.Config, text []byte) {
+	t.Helper()
+	if _, err := sqlstore.Restore(context.WithoutCancel(t.Context()), cfg, bytes.NewReader(text)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Whatever the suite leaves in a store is what is read after a backup and a restore, on the other engine and back.
+func TestWhatTheSuiteLeavesComesBackFromABackup(t *testing.T) {
+	storetest.Run(t, func(t testing.TB, now func() time.Time) profile.Store {
+		cfg := config(t, sqlstore.Config{Now: now})
+		s := open(t, cfg)
+		t.Cleanup(func() { // before the store is closed: it may be in use
+			if t.Failed() {
+				return
+			}
+			want, before := tell(t, cfg)
+			text := backup(t, cfg)
+			for _, engine := range []string{"postgres", "sqlite"} {
+				to := cfg
+				to.SQL = engines[engine](t)
+				restore(t, to, text)
+				got, head := tell(t, to)
+				if !reflect.DeepEqual(got, want) {
+					t.Errorf("restored on %s the store tells %+v, want %+v", engine, got, want)
+				}
+				if head.Incarnation == before.Incarnation {
+					t.Errorf("restored on %s the store goes on with its former life", engine)
+				}
+				text = backup(t, to) // the next one is restored from this engine
+			}
+		})
+		return s
+	})
+}
+
+func TestARestoredStoreBeginsANewLife(t *testing.T) {
+	for engine, where := range engines {
+		t.Run(engine, func(t *testing.T) {
+			ctx := t.Context()
+			cfg := config(t, sqlstore.Config{})
+			s := open(t, cfg)
+			made, at, err := s.Create(ctx, person(1), "request")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, _, _, err := s.Import(ctx, "import", 0, []profile.Row{{Profile: person(2)}, {}}); err != nil {
+				t.Fatal(err)
+			}
+			old, err := s.Head(ctx)
+			if err != nil {
+				t.Fatal(err)
+			}
+			text := backup(t, cfg)
+			if bytes.Contains(text, []byte("000001")) {
+				t.Error("an identifier is in the backup in clear")
+			}
+			if _, _, err := s.Create(ctx, person(3), ""); err != nil { // the life before goes on
+				t.Fatal(err)
+			}
+
+			to := cfg
+			to.SQL, to.Keys = where(t), newKeys(t)
+			if _, err := sqlstore.Restore(ctx, to, bytes.NewReader(text)); fault.ReasonOf(err) != keyring.ReasonKeyUnknown {
+				t.Errorf("a restore with other keys: %v", err)
+			}
+			to.Keys = cfg.Keys
+			if err := sqlstore.CanRestore(ctx, to); err != nil { // nothing was restored
+				t.Error(err)
+			}
+			restore(t, to, text)
+			r := open(t, to)
+			if err := r.Check(ctx, old.Store, old.Incarnation, at); fault.ReasonOf(err) != profile.ReasonCursorOfAnotherStore {
+				t.Errorf("a cursor of the life before: %v", err)
+			}
+			if again, _, err := r.Create(ctx, person(1), "request"); err != nil || again.UID != made.UID {
+				t.Errorf("the request id gives %v (%v)", again, err)
+			}
+			if p, _, err := r.ImportProgress(ctx, "import"); err != nil || p.Through != 2 || p.Created != 1 || p.Rejected != 1 {
+				t.Errorf("the import has come to %+v (%v)", p, err)
+			}
+			if _, _, err := r.Create(ctx, person(2), ""); fault.ReasonOf(err) != profile.ReasonExternalIDTaken {
+				t.Errorf("an external id that is taken: %v", err)
+			}
+			next, pos, err := r.Create(ctx, person(4), "")
+			if err != nil || next.Revision != old.Revision+1 {
+				t.Fatalf("the next change is %+v (%v), want revision %d", next, err, old.Revision+1)
+			}
+			head, err := r.Head(ctx)
+			if err != nil || r.Check(ctx, head.Store, head.Incarnation, pos) != nil {
+				t.Errorf("a position of the new life is not recognised (%v)", err)
+			}
+			if err := sqlstore.CanRestore(ctx, to); err == nil {
+				t.Error("a store in use can be restored into")
+			}
+		})
+	}
+}
+
+func TestABackupOfNothingIsRefused(t *testing.T) {
+	cfg := config(t, sqlstore.Config{})
+	if _, err := sqlstore.Backup(t.Context(), cfg, io.Discard); fault.KindOf(err) != fault.NotFound {
+		t.Errorf("a backup of a file that is not there: %v", err)
+	}
+	if err := sqlstore.CanRestore(t.Context(), cfg); err != nil {
+		t.Error(err)
+	}
+}

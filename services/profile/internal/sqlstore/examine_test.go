@@ -1,0 +1,90 @@
+package sqlstore_test
+
+import (
+	"testing"
+
+	"github.com/narrowcast/narrowcast/services/profile"
+	"github.com/narrowcast/narrowcast/services/profile/internal/sqlstore"
+)
+
+func TestEachKindOfDamageIsNamed(t *testing.T) {
+	for engine, where := range engines {
+		t.Run(engine, func(t *testing.T) {
+			cfg := config(t, sqlstore.Config{SQL: where(t)})
+			s := open(t, cfg)
+			var at [3]profile.Profile
+			for i := range at {
+				p := person(i)
+				p.GivenName = new("Ada")
+				p.Identifiers = append(p.Identifiers, profile.Identifier{Kind: "email", Value: "ada@example.com"})
+				made, _, err := s.Create(t.Context(), p, "")
+				if err != nil {
+					t.Fatal(err)
+				}
+				at[i] = *made
+			}
+			if _, err := s.Delete(t.Context(), at[2].UID, ""); err != nil {
+				t.Fatal(err)
+			}
+			examine := func() map[string][]profile.Problem {
+				t.Helper()
+				found := make(map[string][]profile.Problem)
+				n, err := sqlstore.Examine(t.Context(), cfg, func(p profile.Problem) { found[p.Check] = append(found[p.Check], p) })
+				if err != nil {
+					t.Fatal(err)
+				}
+				if n != (profile.Examined{Profiles: 2, Identifiers: n.Identifiers, Tombstones: 1}) || n.Identifiers < 3 {
+					t.Errorf("examined %+v", n)
+				}
+				return found
+			}
+			if found := examine(); len(found) != 0 {
+				t.Fatalf("a sound store has %+v", found)
+			}
+			uid, other, gone := at[0].UID[:], at[1].UID[:], at[2].UID[:]
+			for _, c := range []struct {
+				damage, check, name string
+				args                []any
+			}{
+				{"update profiles set revision = 1000000 where uid = $1", profile.CheckHead, profile.Name(at[0].UID), []any{uid}},
+				{"update marks set mark = $1", profile.CheckHead, "", []any{[]byte("another!")}},
+				{"update profiles set revision = (select max(revision) from tombstones) where uid = $1", profile.CheckRevisions, profile.Name(at[2].UID), []any{uid}},
+				{"update profiles set body = $1 where uid = $2", profile.CheckRecords, profile.Name(at[0].UID), []any{[]byte{0xff}, uid}},
+				{"update profiles set contact = (select contact from profiles where uid = $1) where uid = $2", profile.CheckContacts, profile.Name(at[1].UID), []any{uid, other}},
+				{"update profiles set contact_key = 7 where uid = $1", profile.CheckContacts, profile.Name(at[0].UID), []any{uid}},
+				{"delete from identifiers where uid = $1 and kind = 1", profile.CheckIdentifiers, profile.Name(at[0].UID), []any{uid}},
+				{"update identifiers set hash = $1 where uid = $2 and kind <> 1", profile.CheckIndex, profile.Name(at[1].UID), []any{[]byte("0123456789abcdef"), other}},
+				{"update identifiers set uid = $1 where uid = $2 and kind = 1", profile.CheckIndex, profile.Name(at[2].UID), []any{gone, uid}},
+				{"insert into tombstones (uid, revision) values ($1, 1000001)", profile.CheckTombstones, profile.Name(at[0].UID), []any{uid}},
+			} {
+				text := backup(t, cfg)
+				sqlstore.Damage(t, s, c.damage, c.args...)
+				found := examineAny(t, cfg)
+				ok := false
+				for _, p := range found[c.check] {
+					ok = ok || p.Name == c.name
+				}
+				if !ok {
+					t.Errorf("%s: found %+v, want %s of %q", c.damage, found, c.check, c.name)
+				}
+				// Begin again with a sound store.
+				next := cfg
+				next.SQL = where(t)
+				restore(t, next, text)
+				cfg, s = next, open(t, next)
+			}
+			if found := examine(); len(found) != 0 {
+				t.Errorf("a restored store has %+v", found)
+			}
+		})
+	}
+}
+
+func examineAny(t *testing.T, cfg sqlstore.Config) map[string][]profile.Problem {
+	t.Helper()
+	found := make(map[string][]profile.Problem)
+	if _, err := sqlstore.Examine(t.Context(), cfg, func(p profile.Problem) { found[p.Check] = append(found[p.Check], p) }); err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
