@@ -182,8 +182,9 @@ func (x *transcript) step() {
 		results, at, err := x.Upsert(ctx, rows)
 		x.say("upsert", err, x.upserted(results), at.Revision)
 	case 6, 7:
-		id, from := x.r.IntN(2), int64(0)
-		if from = x.through[id]; x.r.IntN(10) == 0 {
+		id := x.r.IntN(2)
+		from := x.through[id]
+		if x.r.IntN(10) == 0 {
 			from++
 		}
 		results, p, at, err := x.Import(ctx, fmt.Sprint("import ", id), from, x.rows())

@@ -137,7 +137,7 @@ func scanHead(row *sql.Row) (h profile.Head, err error) {
 
 // readHead reads the head with one of the statements for it.
 func readHead(ctx context.Context, tx *sql.Tx, stmt *sql.Stmt) (profile.Head, error) {
-	h, err := scanHead(tx.StmtContext(ctx, stmt).QueryRowContext(ctx))
+	h, err := scanHead(within(ctx, tx, stmt).QueryRowContext(ctx))
 	if err != nil {
 		return h, fmt.Errorf("read head: %w", err)
 	}

@@ -160,7 +160,7 @@ func (k *keyed) each(ctx context.Context, tx *sql.Tx, lead []any, keys [][]byte,
 			}
 			keys = keys[min(len(keys), k.sizes[i]):]
 		}
-		rows, err := tx.StmtContext(ctx, stmt).QueryContext(ctx, args...)
+		rows, err := within(ctx, tx, stmt).QueryContext(ctx, args...)
 		if err := eachRow(rows, err, row); err != nil {
 			return err
 		}
@@ -217,7 +217,7 @@ func (b *bulk) write(ctx context.Context, tx *sql.Tx, n int, row func(i int, to 
 		return 0, nil
 	}
 	var touched int64
-	exec := func(stmt *sql.Stmt, args []any) error {
+	exec := func(stmt statement, args []any) error {
 		done, err := stmt.ExecContext(ctx, args...)
 		if err != nil {
 			return err
@@ -226,14 +226,14 @@ func (b *bulk) write(ctx context.Context, tx *sql.Tx, n int, row func(i int, to 
 		touched += rows
 		return err
 	}
-	one := tx.StmtContext(ctx, b.one)
+	one := within(ctx, tx, b.one)
 	if b.columns != nil {
 		return touched, exec(one, b.arrays(n, row))
 	}
 	var args []any
 	i := 0
 	if b.many != nil && n >= perStatement {
-		for many := tx.StmtContext(ctx, b.many); n-i >= perStatement; i += perStatement {
+		for many := within(ctx, tx, b.many); n-i >= perStatement; i += perStatement {
 			args = args[:0]
 			for r := range perStatement {
 				args = row(i+r, args)
@@ -291,3 +291,15 @@ func keysOf(uids []audience.UID) [][]byte {
 
 // text is a statement in the words of the store's engine.
 func (s *Store) text(query string) string { return dialectOf(s.db).text(query, 0, 0) }
+
+// statement is a prepared statement that its user does not close.
+type statement interface {
+	QueryContext(ctx context.Context, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, args ...any) *sql.Row
+	ExecContext(ctx context.Context, args ...any) (sql.Result, error)
+}
+
+// within returns a statement as part of a transaction, which closes it when it ends.
+func within(ctx context.Context, tx *sql.Tx, stmt *sql.Stmt) statement {
+	return tx.StmtContext(ctx, stmt)
+}
