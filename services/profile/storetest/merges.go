@@ -260,6 +260,11 @@ func formerUIDs(t *testing.T, e *env) {
 	}
 	_, _, _, err = e.Unmerge(t.Context(), b.UID)
 	wantFault(t, err, fault.Precondition, profile.ReasonMergeBuiltUpon)
+	// Nothing is kept of what the person was.
+	e.advance(2 * undoPeriod)
+	if n, err := e.PurgeMerges(t.Context()); err != nil || n != 0 {
+		t.Errorf("%d merges of a deleted person were kept (%v)", n, err)
+	}
 }
 
 func unmerging(t *testing.T, e *env) {

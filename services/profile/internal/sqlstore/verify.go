@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"slices"
 
 	"github.com/narrowcast/narrowcast/pkg/audience"
 	"github.com/narrowcast/narrowcast/pkg/fault"
@@ -21,18 +20,16 @@ func (b *batch) verify(ctx context.Context, head profile.Head) error {
 	}
 	revisions := make(map[audience.UID]int64, len(b.dbEntries))
 	uids := make([]audience.UID, 0, len(b.dbEntries))
-	var absent, dead []audience.UID
+	var absent []audience.UID
 	for uid, e := range b.dbEntries {
 		switch {
 		case e.exists:
 			uids = append(uids, uid)
-		case e.dead:
-			dead = append(dead, uid)
-		default:
+		case !e.dead: // who is dead and comes back is with a profile that changes, too
 			absent = append(absent, uid)
 		}
 	}
-	err := b.s.stmt.revisions.each(ctx, b.tx, nil, keysOf(slices.Concat(uids, absent, dead)), func(rows *sql.Rows) error {
+	err := b.s.stmt.revisions.each(ctx, b.tx, nil, keysOf(append(uids, absent...)), func(rows *sql.Rows) error {
 		var uid sql.RawBytes
 		var revision int64
 		err := rows.Scan(&uid, &revision)
