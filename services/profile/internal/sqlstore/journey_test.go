@@ -153,13 +153,13 @@ func people(t *testing.T, s *sqlstore.Store) map[string]*profile.Profile {
 // TestAYearOfPurchasesDayByDayIsTheYearAtOnce plays what real households bought and redeemed, with the clock turning and the daily work
 // done, and compares everybody with a store that got all of it at the end, and with sums made from the file.
 func TestAYearOfPurchasesDayByDayIsTheYearAtOnce(t *testing.T) {
-	testkit.SharedData(t, "completejourney", "transactions_sample.csv.gz")
+	t.Parallel()
 	j := readJourney(t)
 	settings := behaviour.Settings{Currency: "USD"}
 	now := time.Date(2016, 12, 31, 0, 0, 1, 0, time.UTC)
 	clock := func() time.Time { return now }
 	daily, atOnce := open(t, sqlstore.Config{Now: clock, Behaviour: settings}), open(t, sqlstore.Config{Now: clock, Behaviour: settings})
-	last := time.Date(2018, 3, 2, 0, 0, 1, 0, time.UTC) // the first window of 90 days and much of the second pass behind the last event
+	last := time.Date(2018, 2, 1, 0, 0, 1, 0, time.UTC) // all windows of 30 days have passed by then
 	recomputed, at := 0, 0
 	for ; !now.After(last); now = now.AddDate(0, 0, 1) {
 		recomputed += recompute(t, daily)
