@@ -40,13 +40,14 @@ type ask struct {
 type dataset struct {
 	file    []string
 	mapping string
+	comma   rune
 	rows    int
 	asks    []ask
 }
 
 var datasets = map[string]dataset{
 	"bank marketing": {
-		file: []string{"bank_marketing", "bank-full.csv.gz"}, mapping: "bank-marketing.yaml", rows: 45211,
+		file: []string{"bank_marketing", "bank-full.csv.gz"}, mapping: "bank-marketing.yaml", comma: ';', rows: 45211,
 		asks: append([]ask{
 			{name: "30-39, management, yes", flags: []string{"--age=30-39", "--as-of=2010-12-31", `--filter=custom.job == "management" && custom.y`}, want: 587},
 			{name: "students, retired or below 25, no loans, known contact", want: 2085, flags: []string{"--as-of=2010-12-31",
@@ -70,7 +71,7 @@ var datasets = map[string]dataset{
 		}, months("mar", 248, 477, "dec", 100, 214, "sep", 269, 579)...),
 	},
 	"customer personality": {
-		file: []string{"customer_personality", "marketing_campaign.csv"}, mapping: "customer-personality.yaml", rows: 2240,
+		file: []string{"customer_personality", "marketing_campaign.csv"}, mapping: "customer-personality.yaml", comma: ';', rows: 2240,
 		asks: append([]ask{
 			{name: "wine", want: 231, flags: []string{"--marital-status=married,cohabiting", "--income=50000-",
 				`--filter=custom.degree in ["Master", "PhD"] && custom.wines > 300`}},
@@ -85,6 +86,21 @@ var datasets = map[string]dataset{
 					return age >= 31 && age <= 39 && r.int("Kidhome")+r.int("Teenhome") == 0 && r.int("NumWebPurchases") >= 4
 				}},
 		}, accepted(1777, 325, 83, 44, 11)...),
+	},
+	"complete journey": {
+		file: []string{"completejourney", "demographics.csv"}, mapping: "complete-journey.yaml", comma: ',', rows: 801,
+		asks: []ask{
+			{name: "35-44, married, with children, 50K to 99K", want: 24, flags: []string{
+				`--filter=custom.age_band == "35-44" && custom.marital_stated == "Married" && custom.kids != "0" && custom.income_band in ["50-74K", "75-99K"]`}},
+			{name: "19-24", want: 46, flags: []string{`--filter=custom.age_band == "19-24"`}},
+			{name: "25-34", want: 142, flags: []string{`--filter=custom.age_band == "25-34"`}},
+			{name: "35-44", want: 194, flags: []string{`--filter=custom.age_band == "35-44"`}},
+			{name: "45-54", want: 288, flags: []string{`--filter=custom.age_band == "45-54"`}},
+			{name: "55-64", want: 59, flags: []string{`--filter=custom.age_band == "55-64"`}},
+			{name: "65+", want: 72, flags: []string{`--filter=custom.age_band == "65+"`}},
+			{name: "everybody", want: 801},
+			{name: "marital status not known", flags: []string{"--filter=!has(custom.marital_stated)"}, matches: func(r row) bool { return r["marital_status"] == "NA" }},
+		},
 	},
 }
 
@@ -140,7 +156,7 @@ func TestRealDataIsAnsweredExactly(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			file := testkit.SharedData(t, d.file...)
-			rows := readRows(t, file)
+			rows := readRows(t, file, d.comma)
 			if len(rows) != d.rows {
 				t.Fatalf("the file has %d rows; want %d", len(rows), d.rows)
 			}
@@ -217,7 +233,7 @@ func (d dataset) answers(t *testing.T, run narrowcast, file string, rows []row) 
 }
 
 // readRows reads a sample file as it is, by other code than the product's.
-func readRows(t *testing.T, path string) []row {
+func readRows(t *testing.T, path string, comma rune) []row {
 	t.Helper()
 	data, err := os.ReadFile(path)
 	if err != nil {
@@ -230,7 +246,7 @@ func readRows(t *testing.T, path string) []row {
 		}
 	}
 	reader := csv.NewReader(in)
-	reader.Comma = ';'
+	reader.Comma = comma
 	all, err := reader.ReadAll()
 	if err != nil {
 		t.Fatal(err)

@@ -51,7 +51,7 @@ func recordAll(t testing.TB, s *sqlstore.Store, events ...*profile.Event) {
 func recompute(t testing.TB, s *sqlstore.Store) (total int) {
 	t.Helper()
 	for {
-		n, err := s.Recompute(t.Context(), 100)
+		n, err := s.Recompute(t.Context(), 1000)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -158,3 +158,26 @@ func TestCustomerPersonalityIsReadWithoutLoss(t *testing.T) {
 		}
 	}
 }
+
+func TestHouseholdsOfTheCompleteJourneyAreReadWithoutLoss(t *testing.T) {
+	people := profilesOf(t, example(t, "complete-journey.yaml"), shared(t, "completejourney", "demographics.csv"))
+	type profile = *profilev1.Profile
+	text := func(p profile, id string) string { return p.GetCustom()[id].GetText() }
+	for name, c := range map[string]struct {
+		want int
+		is   func(p profile) bool
+	}{
+		"everybody": {801, func(profile) bool { return true }},
+		"35-44, married, with children, 50K to 99K": {24, func(p profile) bool {
+			return text(p, "age_band") == "35-44" && text(p, "marital_stated") == "Married" && text(p, "kids") != "0" &&
+				slices.Contains([]string{"50-74K", "75-99K"}, text(p, "income_band"))
+		}},
+		"65 and above":       {72, func(p profile) bool { return text(p, "age_band") == "65+" }},
+		"home not known":     {233, func(p profile) bool { return p.GetCustom()["home"] == nil }},
+		"marriage not known": {137, func(p profile) bool { return p.GetCustom()["marital_stated"] == nil }},
+	} {
+		if got := count(people, c.is); got != c.want {
+			t.Errorf("%s: %d, want %d", name, got, c.want)
+		}
+	}
+}
