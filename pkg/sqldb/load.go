@@ -252,7 +252,7 @@ func (db *DB) rowWriter(tx *sql.Tx, t *table) *rowWriter {
 
 func (w *rowWriter) close() {
 	for _, s := range w.stmts {
-		s.Close() //nolint:errcheck,gosec // the transaction closes it in any case
+		s.Close() // the transaction closes it in any case
 	}
 }
 
@@ -262,7 +262,7 @@ func (w *rowWriter) write(ctx context.Context, rows [][]any) error {
 	}
 	if w.stmts == nil {
 		for _, q := range w.query {
-			s, err := w.tx.PrepareContext(ctx, q)
+			s, err := w.tx.PrepareContext(ctx, q) //nolint:sqlclosecheck // close does
 			if err != nil {
 				return err
 			}

@@ -194,3 +194,30 @@ func TestABackupOfNothingIsRefused(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestImportsThatAreOldGo(t *testing.T) {
+	for engine, where := range engines {
+		t.Run(engine, func(t *testing.T) {
+			now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+			s := open(t, sqlstore.Config{SQL: where(t), Now: func() time.Time { return now }})
+			for i, id := range []string{"a", "b", "c", "new"} {
+				if id == "new" {
+					now = now.Add(time.Hour)
+				}
+				if _, _, _, err := s.Import(t.Context(), id, 0, []profile.Row{{Profile: person(i)}}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for _, want := range []int{2, 1, 0} {
+				if n, err := s.PurgeImports(t.Context(), now, 2); err != nil || n != want {
+					t.Errorf("%d went (%v), want %d", n, err, want)
+				}
+			}
+			for id, want := range map[string]int64{"a": 0, "new": 1} {
+				if p, _, err := s.ImportProgress(t.Context(), id); err != nil || p.Through != want {
+					t.Errorf("import %s has come to %d (%v), want %d", id, p.Through, err, want)
+				}
+			}
+		})
+	}
+}

@@ -239,6 +239,13 @@ func TestASuiteComesBackFromABackup(t *testing.T) {
 			}
 			r := start(t, next)
 			r.check(cursor, token)
+			asks := []string{"doctor", "--addr", r.p.Addr}
+			if !next.Redis.IsZero() {
+				asks = append(asks, "--redis", redis)
+			}
+			if said, code := run(t, asks...); code != 0 || !strings.Contains(said, "index.") {
+				t.Errorf("doctor of the index: exit code %d\n%s", code, said)
+			}
 			r.p.Stop()
 			if said, code := run(t, append([]string{"doctor", "--store"}, args...)...); code != 0 {
 				t.Errorf("doctor of the restored store: exit code %d\n%s", code, said)
@@ -255,6 +262,9 @@ func TestASuiteComesBackFromABackup(t *testing.T) {
 		w.ok(os.WriteFile(filepath.Join(dir, "profile.keys"), keys, 0o600), "copy keys")
 		if said, code := run(t, "restore", folder, "--data-dir", dir); code != 1 || !strings.Contains(said, suite.ReasonBackupDamaged) {
 			t.Errorf("restore: exit code %d\n%s", code, said)
+		}
+		if said, code := run(t, "doctor", "--store", "--data-dir", dir); code != 1 || !strings.Contains(said, "could not check") {
+			t.Errorf("doctor of no store: exit code %d\n%s", code, said)
 		}
 		if held, err := os.ReadDir(dir); err != nil || len(held) != 1 {
 			t.Errorf("a refused restore left %v (%v)", held, err)

@@ -54,7 +54,10 @@ func Index(ctx context.Context, cfg IndexConfig) []Result {
 	following, stop := context.WithCancel(ctx)
 	done := make(chan error, 1)
 	go func() { done <- follower.Run(following) }()
-	defer func() { stop(); <-done }()
+	defer func() {
+		stop()
+		<-done //nolint:errcheck // it ends with its context, and says so
+	}()
 
 	i := &index{cfg: cfg, reader: reader, sums: sums{maphash.MakeSeed()}}
 	if err := i.compare(ctx, r); err != nil {
