@@ -32,6 +32,7 @@ import (
 // suite is a double of the services: it says what it was asked, and streams the members it is told to.
 type suite struct {
 	profilev1.UnimplementedProfileServiceServer
+	profilev1.UnimplementedIdentityServiceServer
 	segmentv1.UnimplementedSegmentServiceServer
 	campaignv1.UnimplementedAudienceServiceServer
 
@@ -65,6 +66,10 @@ func (s *suite) DeleteProfile(context.Context, *profilev1.DeleteProfileRequest) 
 	return &profilev1.DeleteProfileResponse{ConsistencyToken: s.written()}, nil
 }
 
+func (s *suite) MergeProfiles(context.Context, *profilev1.MergeProfilesRequest) (*profilev1.MergeProfilesResponse, error) {
+	return &profilev1.MergeProfilesResponse{Profile: &profilev1.Profile{ConsistencyToken: s.written()}}, nil
+}
+
 func (s *suite) CreateSegment(context.Context, *segmentv1.CreateSegmentRequest) (*segmentv1.Segment, error) {
 	return &segmentv1.Segment{ConsistencyToken: s.written()}, nil
 }
@@ -96,6 +101,7 @@ type registrar interface {
 
 func register(r registrar, s *suite) {
 	profilev1.RegisterProfileServiceServer(r, s)
+	profilev1.RegisterIdentityServiceServer(r, s)
 	segmentv1.RegisterSegmentServiceServer(r, s)
 	campaignv1.RegisterAudienceServiceServer(r, s)
 }
@@ -174,6 +180,15 @@ func TestQuestionsWaitForTheClientsOwnWrites(t *testing.T) {
 	}
 	if err := count(&typev1.Consistency{Requirement: &typev1.Consistency_FullyConsistent{FullyConsistent: true}}); err != nil || !s.lastAsked().GetFullyConsistent() {
 		t.Errorf("a stated consistency: asked %v, %v", s.lastAsked(), err)
+	}
+
+	// Where an answer holds what was written, the token is there.
+	s.token.Store(profileToken("p", 9).String())
+	if _, err := c.Identity.MergeProfiles(t.Context(), &profilev1.MergeProfilesRequest{Name: someProfile, Merged: someProfile[:len(someProfile)-1] + "2"}); err != nil {
+		t.Fatal(err)
+	}
+	if want, err = revision.Merge(want, profileToken("p", 9)); err != nil || c.Token() != want.String() {
+		t.Errorf("after a merge the client's token is %q, want %q (%v)", c.Token(), want, err)
 	}
 
 	other := local(t, s, client.Config{ReadYourWrites: true})

@@ -124,24 +124,36 @@ func (c *Client) ask(req any) (any, bool) {
 	return m, true
 }
 
-// answered merges the token of an answer, if it has one. A token that cannot be read does not make a failure of a write that
-// succeeded: it is logged, and the write is not waited for.
+// answered merges the token of an answer, if it has one, or those of the resources that it holds. A token that cannot be read does not
+// make a failure of a write that succeeded: it is logged, and the write is not waited for.
 func (c *Client) answered(res any) {
 	m, ok := res.(proto.Message)
 	if !ok {
 		return
 	}
-	f := m.ProtoReflect().Descriptor().Fields().ByName(tokenField)
+	if c.observe(m.ProtoReflect()) {
+		return
+	}
+	fields := m.ProtoReflect().Descriptor().Fields()
+	for i := range fields.Len() {
+		if f := fields.Get(i); f.Message() != nil && !f.IsList() && !f.IsMap() && m.ProtoReflect().Has(f) {
+			c.observe(m.ProtoReflect().Get(f).Message())
+		}
+	}
+}
+
+// observe merges the token of a message; false: messages of this kind have none.
+func (c *Client) observe(m protoreflect.Message) bool {
+	f := m.Descriptor().Fields().ByName(tokenField)
 	if f == nil || f.Kind() != protoreflect.StringKind || f.IsList() {
-		return
+		return false
 	}
-	token := m.ProtoReflect().Get(f).String()
-	if token == "" {
-		return
+	if token := m.Get(f).String(); token != "" {
+		if err := c.Observe(token); err != nil {
+			c.log.Warn("an answer's consistency token cannot be read", "message", string(m.Descriptor().FullName()), "error", err)
+		}
 	}
-	if err := c.Observe(token); err != nil {
-		c.log.Warn("an answer's consistency token cannot be read", "message", string(m.ProtoReflect().Descriptor().FullName()), "error", err)
-	}
+	return true
 }
 
 // refused drops the client's token when a service says that it is of another store or life: it would be refused for ever.

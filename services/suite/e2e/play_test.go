@@ -168,7 +168,7 @@ func (p *play) say(format string, args ...any) {
 // call makes the call of a step, on whichever service has the method.
 func (p *play) call(s *step) {
 	p.t.Helper()
-	for _, service := range []any{p.Profiles, p.Attributes, p.Segments, p.Insight, p.Personas, p.Audiences, p.Campaigns} {
+	for _, service := range []any{p.Profiles, p.Attributes, p.Identity, p.Segments, p.Insight, p.Personas, p.Audiences, p.Campaigns} {
 		method := reflect.ValueOf(service).MethodByName(s.Call)
 		if !method.IsValid() {
 			continue

@@ -7,9 +7,9 @@
 //
 //   - With writers paused and the last token awaited: counts of every narrowing step, streamed members and explained verdicts
 //     equal the loop's.
-//   - While writers write: each profile's membership in an answer is the loop's at some revision between the answer's and the
-//     head at its end, and nobody whose consent was withdrawn at or below the answer's revision is in it. Where segments are
-//     edited meanwhile, that holds under one version of them, the reported one.
+//   - While writers write, and merge profiles and part them again: each profile's membership in an answer is the loop's at some
+//     revision between the answer's and the head at its end, and nobody whose consent was withdrawn at or below the answer's
+//     revision is in it. Where segments are edited meanwhile, that holds under one version of them, the reported one.
 //
 // It promises that a run is repeated by its seed, which every failure prints, as far as the order of concurrent writers allows,
 // and that a run in which nothing was tested fails. It knows blocks, ordinals and rows only as far as spreading profiles needs.

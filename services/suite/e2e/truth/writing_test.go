@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -45,6 +46,8 @@ type live struct {
 	answers   []*answer
 	refused   map[string]int // reasons of UNAVAILABLE
 	saw       []sighting
+
+	merges, unmerges atomic.Int64
 }
 
 // sighting is a change that the profile service streamed.
@@ -113,6 +116,9 @@ func whileWriting(t *testing.T, w *world, editing bool) {
 	stop()
 	watching.Wait()
 	l.check(editing)
+	if l.merges.Load() == 0 || l.unmerges.Load() == 0 {
+		t.Errorf("%d merges and %d of them taken back: nothing was tested", l.merges.Load(), l.unmerges.Load())
+	}
 }
 
 // plenty reports whether there is enough to compare.
@@ -121,7 +127,7 @@ func (l *live) plenty(editing bool) bool {
 	defer l.mu.Unlock()
 	l.edits.mu.Lock()
 	defer l.edits.mu.Unlock()
-	return len(l.answers) > 80 && (!editing || len(l.edits.list) > 12)
+	return len(l.answers) > 80 && l.merges.Load() > 5 && l.unmerges.Load() > 5 && (!editing || len(l.edits.list) > 12)
 }
 
 // create creates a rule segment that random ones do not name, and waits until it answers.
@@ -195,10 +201,11 @@ func (l *live) fail(ctx context.Context, err error, doing string) bool {
 func (l *live) write(ctx context.Context, r *rand.Rand, mine []audience.UID) {
 	finish := context.WithoutCancel(ctx)
 	out := make(map[audience.UID]bool)
+	var merged []pair
 	for ctx.Err() == nil {
 		i := r.IntN(len(mine))
 		var err error
-		switch uid := mine[i]; r.IntN(8) {
+		switch uid := mine[i]; r.IntN(10) {
 		case 0, 1, 2:
 			fields := paths
 			if out[uid] {
@@ -222,7 +229,7 @@ func (l *live) write(ctx context.Context, r *rand.Rand, mine []audience.UID) {
 				err = l.history.wrote(now.uid, &now, false, p.GetConsistencyToken())
 			}
 		case 7:
-			if len(mine) < 50 {
+			if len(mine) < 50 || slices.ContainsFunc(merged, func(p pair) bool { return p.survivor == uid }) {
 				continue
 			}
 			var res *profilev1.DeleteProfileResponse
@@ -231,11 +238,51 @@ func (l *live) write(ctx context.Context, r *rand.Rand, mine []audience.UID) {
 				mine = slices.Delete(mine, i, i+1)
 				err = l.history.wrote(uid, nil, false, res.GetConsistencyToken())
 			}
+		case 8:
+			k := r.IntN(len(mine))
+			if len(mine) < 50 || k == i {
+				continue
+			}
+			p := pair{survivor: uid, merged: mine[k]}
+			if err = l.merge(finish, p); err == nil {
+				mine, merged = slices.Delete(mine, k, k+1), append(merged, p)
+			}
+		case 9:
+			if len(merged) == 0 {
+				continue
+			}
+			p := merged[len(merged)-1]
+			if err = l.unmerge(finish, p); err == nil {
+				mine, merged = append(mine, p.merged), merged[:len(merged)-1]
+			}
 		}
 		if l.fail(finish, err, "write") {
 			return
 		}
 	}
+}
+
+// pair is a merge that was not taken back.
+type pair struct{ survivor, merged audience.UID }
+
+func (l *live) merge(ctx context.Context, p pair) error {
+	res, err := l.c.Identity.MergeProfiles(ctx, &profilev1.MergeProfilesRequest{Name: wire.ProfileName(p.survivor), Merged: wire.ProfileName(p.merged)})
+	if err != nil {
+		return err
+	}
+	l.merges.Add(1)
+	now, token := l.who(res.GetProfile()), res.GetProfile().GetConsistencyToken()
+	return errors.Join(l.history.wrote(p.merged, nil, false, token), l.history.wrote(p.survivor, &now, false, token))
+}
+
+func (l *live) unmerge(ctx context.Context, p pair) error {
+	res, err := l.c.Identity.UnmergeProfiles(ctx, &profilev1.UnmergeProfilesRequest{Name: wire.ProfileName(p.merged)})
+	if err != nil {
+		return err
+	}
+	l.unmerges.Add(1)
+	back, now, token := l.who(res.GetProfile()), l.who(res.GetRemaining()), res.GetProfile().GetConsistencyToken()
+	return errors.Join(l.history.wrote(p.merged, &back, false, token), l.history.wrote(p.survivor, &now, false, token))
 }
 
 func (l *live) writeUpdate(ctx context.Context, req *profilev1.UpdateProfileRequest, out bool) error {
