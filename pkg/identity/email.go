@@ -69,7 +69,8 @@ func isDotAtom(local string) bool {
 			if !unicode.IsPrint(r) {
 				return false
 			}
-		case !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("!#$%&'*+-/=?^_`{|}~", r)):
+		case 'a' <= r && r <= 'z', 'A' <= r && r <= 'Z', '0' <= r && r <= '9', strings.ContainsRune("!#$%&'*+-/=?^_`{|}~", r):
+		default:
 			return false
 		}
 		last = r

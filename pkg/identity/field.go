@@ -168,8 +168,7 @@ func metaField(field, text string, o Options) (string, error) {
 }
 
 func metaPostalCode(text, region string) (string, error) {
-	switch {
-	case region == "US":
+	if region == "US" {
 		if !usPostalCode.MatchString(text) {
 			return "", errPostalCode
 		}

@@ -253,7 +253,7 @@ func beginner(p part) Reading {
 	switch {
 	case last == "clerk" && (before == "law" || before == "judicial"):
 		return Reading{entry, 0.6, whyBeginner} // a year at a court, after a degree
-	case clerks[last] && !officials[before] && before != "chief" && !(last == "clerk" && p.link == "of"):
+	case clerks[last] && !officials[before] && before != "chief" && (last != "clerk" || p.link != "of"):
 		return Reading{entry, 0.8, whyBeginner}
 	case clerks[p.at(0)] && p.link == "" && len(p.words) == 2:
 		return Reading{entry, 0.6, whyBeginner} // Clerk Typist

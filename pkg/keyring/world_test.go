@@ -75,7 +75,7 @@ func leaks(text string) bool {
 	for _, k := range []rawKey{contact7, contact9, index5, index3} {
 		part := k.bytes[:8]
 		for _, form := range []string{
-			string(part), hex.EncodeToString(part), strings.ToUpper(hex.EncodeToString(part)), strings.Trim(fmt.Sprint(part), "[]"),
+			string(part), hex.EncodeToString(part), strings.ToUpper(hex.EncodeToString(part)), strings.Trim(fmt.Sprint(part), "[]"), //nolint:staticcheck // as a careless print would have it
 			base64.StdEncoding.EncodeToString(gcm(k.bytes))[8:20], base64.StdEncoding.EncodeToString(prf(k.bytes))[12:24],
 			base64.StdEncoding.EncodeToString(k.bytes)[:10], strings.TrimSuffix(strings.TrimPrefix(fmt.Sprintf("%#v", part), "[]byte{"), "}"),
 		} {

@@ -86,7 +86,7 @@ func (u *undoer) consents() {
 			continue
 		}
 		from := u.now
-		if before, was := findConsent(u.before.Profile, c.Purpose, c.Channel); u.sameConsent(part) && !(was && before.Status == granted && u.refusedSince(c.Purpose)) {
+		if before, was := findConsent(u.before.Profile, c.Purpose, c.Channel); u.sameConsent(part) && (!was || before.Status != granted || !u.refusedSince(c.Purpose)) {
 			from = u.before
 		}
 		if c, ok := findConsent(from.Profile, c.Purpose, c.Channel); ok {

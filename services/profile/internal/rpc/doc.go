@@ -1,4 +1,4 @@
-// Package rpc answers ProfileService and AttributeService of narrowcast.profile.v1 from a profile.Store: each method parses,
+// Package rpc answers ProfileService, AttributeService, IdentityService and EventService of narrowcast.profile.v1 from a profile.Store: each method parses,
 // acts and converts.
 //
 // It promises that what is wrong with a request is told by field path and reason before anything is written; that an answer to

@@ -11,6 +11,10 @@
 // the counter is advanced in the last statement. So a request that fails leaves nothing behind, rows are written once and in the
 // order of their key, and each profile's revision is known when its row is written.
 //
+// Events are read where they are to be counted: a commit reads all events of everybody whose events it changes or whose day has come, in
+// one statement after everything else was staged, and stages the traits that follow as each profile's last change. What each person's
+// commits add up to is guarded by a version of its own, since an event of a coming day makes no revision.
+//
 // Reads take no locks. The counter is locked when all that has no revision is written, and nobody changes a profile without it: a
 // group that then finds the counter where it began knows that what it read still holds, and any other one looks again, and is
 // applied anew if it does not (see batch.verify). A foreign transaction that stays open therefore stalls nobody, and no reader

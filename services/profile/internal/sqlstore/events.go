@@ -338,6 +338,11 @@ func (d *draft) moveEvents(ctx context.Context, from, to audience.UID, of ...aud
 	return nil
 }
 
+const (
+	newestEvents = "select event_id, create_time, body from events where uid = $1 order by time desc, id desc limit $2"
+	olderEvents  = "select event_id, create_time, body from events where uid = $1 and (time, id) < ($3, $4) order by time desc, id desc limit $2"
+)
+
 // Events returns events of a profile, the newest first.
 func (s *Store) Events(ctx context.Context, uid audience.UID, before *profile.EventPlace, limit int) ([]*profile.Event, error) {
 	out := make([]*profile.Event, 0, min(limit, 1000))
@@ -347,13 +352,12 @@ func (s *Store) Events(ctx context.Context, uid audience.UID, before *profile.Ev
 		if err != nil {
 			return err
 		}
-		var rows *sql.Rows
-		if before == nil {
-			rows, err = tx.StmtContext(ctx, s.stmt.newestEvents).QueryContext(ctx, now[:], limit)
-		} else {
+		query, args := newestEvents, []any{now[:], limit}
+		if before != nil {
 			key := keyOfEvent(before.ID)
-			rows, err = tx.StmtContext(ctx, s.stmt.olderEvents).QueryContext(ctx, now[:], before.Time.UnixMicro(), key[:], limit)
+			query, args = olderEvents, append(args, before.Time.UnixMicro(), key[:])
 		}
+		rows, err := tx.QueryContext(ctx, query, args...)
 		return eachRow(rows, err, func(rows *sql.Rows) error {
 			e, err := scanEvent(rows, now)
 			out = append(out, e)

@@ -218,16 +218,16 @@ func TestTwoProcessesRecordEventsOfTheSamePeople(t *testing.T) {
 				mu.Lock()
 				known[ev.ID] = ev.Clone()
 				mu.Unlock()
-				switch {
-				case n%10 == 4:
+				switch n % 10 {
+				case 4:
 					if _, err := s.Recompute(t.Context(), 10); err != nil {
 						t.Error(err)
 					}
-				case n%10 == 7: // a profile's own change, at the same time
+				case 7: // a profile's own change, at the same time
 					if _, _, err := s.Update(t.Context(), uid, "", func(p *profile.Profile) error { p.Occupation = fmt.Sprint(w, n); return nil }); err != nil {
 						t.Error(err)
 					}
-				case n%10 == 9: // comes and goes
+				case 9: // comes and goes
 					ev.ID = fmt.Sprint("gone-", w, "-", n)
 					if _, _, err := s.Record(t.Context(), rows(ev)); err != nil {
 						t.Error(err)

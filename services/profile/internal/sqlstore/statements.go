@@ -21,8 +21,6 @@ type statements struct {
 	readRedirects *keyed
 	mark          *sql.Stmt
 	oldestMark    *sql.Stmt
-	newestEvents  *sql.Stmt
-	olderEvents   *sql.Stmt
 	countDue      *sql.Stmt
 
 	// On the writing connections. writeHead reads the head as the transaction finds it, lockHead keeps it from moving until the end.
@@ -35,7 +33,6 @@ type statements struct {
 	events           *keyed
 	stories          *keyed
 	due              *keyed
-	dueNow           *sql.Stmt
 	insertProfiles   *bulk
 	updateBodies     *bulk
 	updateContacts   *bulk
@@ -67,9 +64,6 @@ func (st *statements) prepare(ctx context.Context, db *sqldb.DB) error {
 	st.mark = p.one(db.Read, "select mark from marks where revision >= $1 order by revision limit 1")
 	st.oldestMark = p.one(db.Read, "select min(revision) from marks")
 
-	const events = "select event_id, create_time, body from events where uid = $1 "
-	st.newestEvents = p.one(db.Read, events+"order by time desc, id desc limit $2")
-	st.olderEvents = p.one(db.Read, events+"and (time, id) < ($2, $3) order by time desc, id desc limit $4")
 	st.countDue = p.one(db.Read, "select count(*) from due where day <= $1")
 
 	st.profiles = p.keyed(db.Write, strings.Replace(profiles, " from", ", provenance from", 1)+"{in uid}", 0)
@@ -81,7 +75,6 @@ func (st *statements) prepare(ctx context.Context, db *sqldb.DB) error {
 	st.events = p.keyed(db.Write, "select id, {uid} from events where id {in hash}", 0)
 	st.stories = p.keyed(db.Write, "select {uid}, id, {origin}, body from events where uid {in uid}", 0)
 	st.due = p.keyed(db.Write, "select {uid}, version from due where uid {in uid}", 0)
-	st.dueNow = p.one(db.Write, "select {uid} from due where day <= $1 order by day, uid limit $2")
 	st.writeHead = p.one(db.Write, headQuery)
 	st.lockHead = p.one(db.Write, headQuery+"{for update}")
 	dialectOf(db).writes(p, st)

@@ -278,7 +278,7 @@ func (s *Store) Recompute(ctx context.Context, limit int) (int, error) {
 	n := 0
 	_, err := s.submit(ctx, "recompute traits", limit, func(ctx context.Context, d *draft) error {
 		n = 0
-		rows, err := d.b.tx.StmtContext(ctx, s.stmt.dueNow).QueryContext(ctx, s.day(d.b.now), limit)
+		rows, err := d.b.tx.QueryContext(ctx, s.text("select {uid} from due where day <= $1 order by day, uid limit $2"), s.day(d.b.now), limit)
 		return eachRow(rows, err, func(rows *sql.Rows) error {
 			var uid sql.RawBytes
 			if err := rows.Scan(&uid); err != nil {
