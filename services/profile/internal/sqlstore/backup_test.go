@@ -96,7 +96,7 @@ func restore(t testing.TB, cfg sqlstore.Config, text []byte) {
 // Whatever the suite leaves in a store is what is read after a backup and a restore, on the other engine and back.
 func TestWhatTheSuiteLeavesComesBackFromABackup(t *testing.T) {
 	storetest.Run(t, func(t testing.TB, now func() time.Time) profile.Store {
-		cfg := config(t, sqlstore.Config{Now: now})
+		cfg := config(t, sqlstore.Config{Now: now, Behaviour: storetest.Settings})
 		s := open(t, cfg)
 		t.Cleanup(func() { // before the store is closed: it may be in use
 			if t.Failed() {
