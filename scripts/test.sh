@@ -11,7 +11,7 @@ targets=("$@")
 [ ${#targets[@]} -gt 0 ] || targets=(work)
 
 # shellcheck disable=SC2086 # TESTFLAGS is a list of words
-go test -v ${TESTFLAGS:-} "${targets[@]}" >"$log" 2>&1
+go test -v -timeout 60m ${TESTFLAGS:-} "${targets[@]}" >"$log" 2>&1
 status=$?
 
 if [ $status -ne 0 ]; then
