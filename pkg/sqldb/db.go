@@ -88,6 +88,9 @@ type Config struct {
 	StatementTimeout time.Duration
 	// IdleInTxTimeout is after how long PostgreSQL ends a transaction whose program asks nothing, default 10 s.
 	IdleInTxTimeout time.Duration
+	// Settings are run-time parameters of every session on PostgreSQL beside those above, for a store that knows better than the
+	// planner how its tables are to be read.
+	Settings map[string]string
 	// ConnectTimeout bounds the making of one connection to one PostgreSQL host, default 5 s.
 	ConnectTimeout time.Duration
 	// ConnLifetime is after how long a connection to PostgreSQL is replaced by a new one, default 30 min, so that load finds

@@ -121,6 +121,11 @@ func (db *DB) connConfig(pool string) (*pgx.ConnConfig, error) {
 			cfg.RuntimeParams[name] = value
 		}
 	}
+	for name, value := range db.cfg.Settings {
+		if _, ok := cfg.RuntimeParams[name]; !ok {
+			cfg.RuntimeParams[name] = value
+		}
+	}
 	if db.cfg.Schema != "" {
 		cfg.RuntimeParams["search_path"] = db.cfg.Schema
 	}

@@ -70,8 +70,9 @@ func TestPostgresSessionsAreAsConfigured(t *testing.T) {
 	cfg := at(testkit.Postgres(t))
 	cfg.Schema, cfg.Readers, cfg.Writers = "profile", 3, 2
 	cfg.BusyTimeout, cfg.StatementTimeout, cfg.IdleInTxTimeout = 1234*time.Millisecond, 2345*time.Millisecond, 3456*time.Millisecond
+	cfg.Settings = map[string]string{"enable_hashjoin": "off", "statement_timeout": "1"}
 	db := open(t, sqldb.Postgres, cfg)
-	want := map[string]string{"search_path": "profile", "lock_timeout": "1234ms", "statement_timeout": "2345ms",
+	want := map[string]string{"enable_hashjoin": "off", "search_path": "profile", "lock_timeout": "1234ms", "statement_timeout": "2345ms",
 		"idle_in_transaction_session_timeout": "3456ms", "application_name": "narrowcast-profile"}
 	for name, pool := range map[string]*sql.DB{"off": db.Write, "on": db.Read} {
 		want["transaction_read_only"] = name

@@ -15,6 +15,7 @@ import (
 	"github.com/narrowcast/narrowcast/pkg/audience"
 	secret "github.com/narrowcast/narrowcast/pkg/config"
 	"github.com/narrowcast/narrowcast/pkg/fault"
+	"github.com/narrowcast/narrowcast/pkg/keyring"
 	"github.com/narrowcast/narrowcast/pkg/sqldb"
 	"github.com/narrowcast/narrowcast/pkg/testkit"
 	"github.com/narrowcast/narrowcast/services/profile"
@@ -357,4 +358,77 @@ func TestAForeignTransactionStallsNobody(t *testing.T) {
 		t.Errorf("the foreign transaction did not last: %v", err)
 	}
 	t.Logf("%d writes while a foreign transaction was open for %d s; the slowest was watched after %v", writes, seconds, slowest)
+}
+
+// TestNoStatementReadsAWholeTable does everything often enough for plans to be kept, and asks the server how tables were read.
+func TestNoStatementReadsAWholeTable(t *testing.T) {
+	keys := newKeys(t)
+	where := sqldb.Config{URL: secret.NewSecret(testkit.Postgres(t)), Schema: "profile"}
+	s := open(t, sqlstore.Config{SQL: where, Keys: keys})
+	ctx := t.Context()
+	var through int64
+	var uids []audience.UID
+	for unit := range 12 {
+		rows := make([]profile.Row, 300)
+		for i := range rows {
+			rows[i].Profile = customer(unit*200 + i) // some are known
+			rows[i].Profile.Occupation = fmt.Sprint(unit)
+		}
+		results, p, at, err := s.Import(ctx, "import", through, rows)
+		if err != nil {
+			t.Fatal(err)
+		}
+		through = p.Through
+		uids = append(uids, results[0].UID)
+		made, _, err := s.Create(ctx, customer(100_000+unit), fmt.Sprint("request ", unit))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _, err = s.Update(ctx, made.UID, "", func(p *profile.Profile) error { p.Identifiers = p.Identifiers[:1]; return nil })
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Delete(ctx, made.UID, ""); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.BatchGet(ctx, uids); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.List(ctx, uids[0], 50); err != nil {
+			t.Fatal(err)
+		}
+		if found, err := s.Resolve(ctx, customer(unit).Identifiers); err != nil || len(found[0]) != 1 {
+			t.Fatalf("resolved %x (%v)", found, err)
+		}
+		if _, err := s.Changes(ctx, at.Revision-100, profile.PageOptions{Limit: 50, Bytes: 1 << 20, WithoutContact: unit%2 == 0}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Mark(ctx, at.Revision/2); err != nil {
+			t.Fatal(err)
+		}
+		if unit == 5 {
+			keys.begin(t, keyring.Contact)
+			keys.begin(t, keyring.Index)
+		}
+		if _, err := s.Rekey(ctx, 100); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Close(); err != nil { // its sessions hand in what they counted
+		t.Fatal(err)
+	}
+	db, err := sqldb.Open(ctx, where)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	var whole, looked int64
+	query := `select sum(seq_tup_read), sum(idx_scan) from pg_stat_user_tables
+		where schemaname = 'profile' and relname in ('profiles', 'identifiers', 'tombstones', 'marks', 'imports')`
+	if err := db.Read.QueryRowContext(ctx, query).Scan(&whole, &looked); err != nil {
+		t.Fatal(err)
+	}
+	if whole > 0 || looked < 1000 {
+		t.Errorf("%d rows were read by reading tables from end to end; %d times an index was asked", whole, looked)
+	}
 }

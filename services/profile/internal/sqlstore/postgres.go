@@ -10,9 +10,22 @@ type postgres struct{}
 
 func (postgres) sizes() []int { return nil }
 
+// sessions are the settings of every session. The planner plans a statement when the tables are small, keeps the plan, and would go on to read a
+// whole table for each of a few rows when it has become large. All that this store asks for has an index.
+func (postgres) sessions() map[string]string {
+	return map[string]string{"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off"}
+}
+
+// text turns a query with a list into one look-up for each key, which is what it is to be.
 func (postgres) text(query string, lead, _ int) string {
-	any := func(of string) string { return fmt.Sprintf("= any($%d::%s[])", lead+1, of) }
-	return strings.NewReplacer("{uid}", "uuid_send(uid)", "{origin}", "uuid_send(origin)", "{survivor}", "uuid_send(survivor)", "{target}", "uuid_send(target)", "{in uid}", any("uuid"), "{in hash}", any("bytea"), "{for update}", " for update").Replace(query)
+	query = strings.NewReplacer("{uid}", "uuid_send(uid)", "{origin}", "uuid_send(origin)", "{survivor}", "uuid_send(survivor)",
+		"{target}", "uuid_send(target)", "{for update}", " for update").Replace(query)
+	for _, of := range []struct{ mark, column string }{{"{in uid}", "uuid"}, {"{in hash}", "bytea"}} {
+		if one := strings.Replace(query, of.mark, "= k.key", 1); one != query {
+			return fmt.Sprintf("select x.* from unnest($%d::%s[]) as k (key) cross join lateral (%s offset 0) as x", lead+1, of.column, one)
+		}
+	}
+	return query
 }
 
 var columnTypes = [...]string{uidColumn: "uuid", bytesColumn: "bytea", intColumn: "bigint"}

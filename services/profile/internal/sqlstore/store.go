@@ -82,6 +82,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if cfg.UndoPeriod <= 0 {
 		cfg.UndoPeriod = 30 * 24 * time.Hour
 	}
+	cfg.SQL.Settings = postgres{}.sessions()
 	db, err := sqldb.OpenMigrated(ctx, cfg.SQL, migrations, cfg.Logger)
 	if err != nil {
 		return nil, fmt.Errorf("open profile store: %w", err)
