@@ -4,11 +4,13 @@ import (
 	"context"
 	"database/sql"
 	"testing"
+	"time"
 
 	"github.com/narrowcast/narrowcast/pkg/audience"
 	"github.com/narrowcast/narrowcast/pkg/keyring"
 	"github.com/narrowcast/narrowcast/services/profile"
 	"github.com/narrowcast/narrowcast/services/profile/internal/record"
+	"github.com/narrowcast/narrowcast/services/profile/merging"
 )
 
 // MakeNewer closes a store as a program of a later version would leave it.
@@ -53,7 +55,8 @@ func MakeBare(t testing.TB, ring *keyring.Ring, people []*profile.Profile, after
 			t.Fatal(err)
 		}
 		uid := p.UID
-		b.profiles = append(b.profiles, []any{uid[:], after + int64(i) + 1, int64(1), int64(1), record.Body(nil, p), sealed, key})
+		origins := merging.Track(nil, p, merging.Provenance{}, time.UnixMicro(1), "bench").Encode(nil, p)
+		b.profiles = append(b.profiles, []any{uid[:], after + int64(i) + 1, int64(1), int64(1), record.Body(nil, p), origins, sealed, key})
 		if b.hashes, _, err = hashRows(ring, uid, contact, b.hashes, nil); err != nil {
 			t.Fatal(err)
 		}
