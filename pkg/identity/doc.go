@@ -26,7 +26,7 @@
 //
 // A plain hash of an address is personal data under another name: it is as secret as the address.
 //
-// The profile service calls it to index and export identifiers and to refuse what is nobody's; segment export calls it for
-// destinations. Hot paths, and the benchmark that guards each: an import normalises and hashes each identifier
+// The profile service calls it to index and export identifiers and to refuse what is nobody's. [ForField] is here for the exports that
+// match by name and address; none does yet. Hot paths, and the benchmark that guards each: an import normalises and hashes each identifier
 // (BenchmarkNormalize, BenchmarkFor).
 package identity

@@ -114,6 +114,7 @@ func TestLimits(t *testing.T) {
 
 // Case, normal forms and IDNA have exceptions that sit at single characters, so each character has its turn.
 func TestNormalFormsStayForEachCharacter(t *testing.T) {
+	t.Parallel()
 	last := rune(0x1ffff) // what follows is ideographs, tags and private use
 	if testing.Short() {
 		last = 0x2fff

@@ -14,6 +14,7 @@ import (
 )
 
 func TestExampleNumbersOfEveryRegion(t *testing.T) {
+	t.Parallel()
 	raw, err := os.ReadFile(testkit.SharedData(t, "identity_vectors", "examples.mobile.json"))
 	if err != nil {
 		t.Fatalf("read examples: %v", err)
@@ -81,6 +82,9 @@ func longWay(text string) (string, bool) {
 			return "", false
 		}
 		answers[i] = phonenumbers.Format(n, phonenumbers.E164)
+		if answers[i] == text {
+			return text, true // to ask again would give it again
+		}
 		text = answers[i]
 	}
 	return text, answers[0] == answers[1]
@@ -88,6 +92,7 @@ func longWay(text string) (string, bool) {
 
 // Our way must answer as the library does, for real numbers of every type and for numbers near them.
 func TestShortWayEqualsLongWay(t *testing.T) {
+	t.Parallel()
 	var examples []string
 	for region := range phonenumbers.GetSupportedRegions() {
 		for typ := phonenumbers.FIXED_LINE; typ <= phonenumbers.VOICEMAIL; typ++ {
@@ -125,7 +130,7 @@ func TestShortWayEqualsLongWay(t *testing.T) {
 			valid++
 		}
 	}
-	rounds := 30
+	rounds := 12
 	if testing.Short() {
 		rounds = 3
 	}

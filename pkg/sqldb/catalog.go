@@ -134,7 +134,7 @@ func sqliteTables(ctx context.Context, tx *sql.Tx) ([]table, error) {
 		if t.parents, err = texts(ctx, tx, `select distinct "table" from pragma_foreign_key_list($1)`, name); err != nil {
 			return nil, err
 		}
-		if slices.Contains(counting, name) {
+		if slices.Contains(counting, name) && len(t.key) == 1 { // a comment may hold the word too; who counts has one key
 			t.counter, t.counted = name, t.key[0]
 		}
 		list = append(list, t)

@@ -185,7 +185,7 @@ func retryable(err error) bool { return errors.Is(err, ErrRetryGroup) || lostTo(
 
 // pause waits a little before the next try, longer each time and never as long as another process does.
 func pause(ctx context.Context, tries int) {
-	wait := rand.N(2 * time.Millisecond << tries) // the last of 8 waits up to 256 ms
+	wait := rand.N(2 * time.Millisecond << tries) // the last of 7 waits up to 256 ms
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	select {

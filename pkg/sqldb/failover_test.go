@@ -13,6 +13,7 @@ import (
 )
 
 func TestThePoolsRecoverFromCutsAndCrashes(t *testing.T) {
+	t.Parallel()
 	p := testkit.PostgresPrivate(t)
 	db := open(t, sqldb.Postgres, at(p.URL))
 	exec(t, db, "create table t(id integer primary key)")
@@ -73,6 +74,7 @@ func TestThePoolsRecoverFromCutsAndCrashes(t *testing.T) {
 // While a server is read only, as a standby is until it takes over, writes are to be tried again and reads go on; with another
 // host in the URL writes go there.
 func TestAReadOnlyServerIsLeftForTheNextHost(t *testing.T) {
+	t.Parallel()
 	first := testkit.PostgresPrivate(t)
 	db := open(t, sqldb.Postgres, at(first.URL))
 	exec(t, db, "create table t(id integer primary key)")
@@ -138,6 +140,7 @@ func TestAReadOnlyServerIsLeftForTheNextHost(t *testing.T) {
 
 // A commit that is under way when the connection breaks may have been made or not, and neither may be told.
 func TestABrokenCommitIsUnknown(t *testing.T) {
+	t.Parallel()
 	p := testkit.PostgresPrivate(t)
 	db := open(t, sqldb.Postgres, at(p.URL))
 	exec(t, db, "create table t(id integer primary key)",
@@ -205,6 +208,7 @@ func TestABrokenCommitIsUnknown(t *testing.T) {
 
 // A statement that was sent and not answered is not sent again behind the caller's back.
 func TestAStatementIsSentOnce(t *testing.T) {
+	t.Parallel()
 	p := testkit.PostgresPrivate(t)
 	db := open(t, sqldb.Postgres, at(p.URL))
 	exec(t, db, "create table t(id integer)", "create sequence calls")

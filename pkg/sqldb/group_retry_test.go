@@ -153,6 +153,7 @@ func testAGroupThatIsAlwaysInTheWayEndsBusy(t *testing.T, d sqldb.Dialect) {
 
 // The server may end any transaction in favour of another; here it says so once, for a reason that a rollback does not undo.
 func TestAGroupThatLostToAnotherRunsAgain(t *testing.T) {
+	t.Parallel()
 	for _, state := range []string{"40001", "40P01"} {
 		for _, where := range []string{"apply", "apply alone", "stamp", "commit"} {
 			t.Run(state+" "+where, func(t *testing.T) {
@@ -291,6 +292,7 @@ func TestARequestThatDropsAnErrorFailsAlone(t *testing.T) {
 
 // Several processes with a group each: revisions stay dense and unique, and whatever is not answered with one was not written.
 func TestGroupsOfSeveralProcessesShareOneCounter(t *testing.T) {
+	t.Parallel()
 	url := config.NewSecret(testkit.Postgres(t))
 	first := newCounterAt(t, open(t, sqldb.Postgres, sqldb.Config{URL: url}), nil)
 	counters := []*counter{first}

@@ -122,6 +122,7 @@ func (c *counter) stored(t testing.TB) map[string]int64 {
 }
 
 func TestManySubmittersGetDenseRevisionsInFewTransactions(t *testing.T) {
+	t.Parallel()
 	each(t, testManySubmittersGetDenseRevisionsInFewTransactions)
 }
 

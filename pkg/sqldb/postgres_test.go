@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -147,21 +148,20 @@ func TestPostgresErrorsOfARealServer(t *testing.T) {
 	}
 
 	// Two transactions lock two rows crosswise; the server ends one of them.
-	both := make(chan struct{}, 2)
+	var both sync.WaitGroup
+	both.Add(2)
 	outcome := make(chan error, 2)
 	for _, order := range [][2]int{{1, 2}, {2, 1}} {
+		arrived := sync.OnceFunc(both.Done)
 		go func() {
+			defer arrived() // if it never gets there
 			outcome <- calm.Tx(ctx, func(tx *sql.Tx) error {
 				_, err := tx.ExecContext(ctx, "update t set u = null where id = $1", order[0])
-				both <- struct{}{}
+				arrived()
 				if err != nil {
 					return err
 				}
-				for len(both) < 2 {
-					if err := ctx.Err(); err != nil {
-						return err
-					}
-				}
+				both.Wait()
 				_, err = tx.ExecContext(ctx, "update t set u = null where id = $1", order[1])
 				return err
 			})

@@ -54,7 +54,7 @@ func Postgres(t testing.TB) string {
 	t.Helper()
 	shared, err := sharedPostgres()
 	if err != nil {
-		missing(t, "POSTGRES NOT AVAILABLE: %v", err)
+		Missing(t, "POSTGRES NOT AVAILABLE: %v", err)
 	}
 	database := "narrowcast_test_" + StoreID(t)
 	if err := makeDatabase(shared.ask, database); err != nil {
@@ -97,7 +97,7 @@ func PostgresPrivate(t testing.TB) *PrivatePostgres {
 		}
 	})
 	if p.cluster, err = newCluster(true); err != nil {
-		missing(t, "POSTGRES NOT AVAILABLE: %v", err)
+		Missing(t, "POSTGRES NOT AVAILABLE: %v", err)
 	}
 	p.Start()
 	const database = "narrowcast"

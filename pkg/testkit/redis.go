@@ -27,7 +27,7 @@ func Redis(t testing.TB) string {
 	t.Helper()
 	b, err := shared()
 	if err != nil {
-		missing(t, "REDIS NOT AVAILABLE: %v", err)
+		Missing(t, "REDIS NOT AVAILABLE: %v", err)
 	}
 	return b.addr
 }
@@ -63,7 +63,7 @@ func RedisPrivate(t testing.TB) *Private {
 	})
 	b, err := startRedis(false)
 	if err != nil {
-		missing(t, "REDIS NOT AVAILABLE: %v", err)
+		Missing(t, "REDIS NOT AVAILABLE: %v", err)
 	}
 	p.b = b
 	relay.target(b.addr)

@@ -55,13 +55,13 @@ func SharedData(t testing.TB, path ...string) string {
 	if root == "" {
 		repo, err := repoRoot()
 		if err != nil {
-			missing(t, "SAMPLE DATA NOT AVAILABLE: %v; set NARROWCAST_SHARED_DATA to its folder", err)
+			Missing(t, "SAMPLE DATA NOT AVAILABLE: %v; set NARROWCAST_SHARED_DATA to its folder", err)
 		}
 		root = filepath.Join(filepath.Dir(repo), "shared", "data")
 	}
 	full := filepath.Join(append([]string{root}, path...)...)
 	if _, err := os.Stat(full); err != nil {
-		missing(t, "SAMPLE DATA NOT AVAILABLE: %v; set NARROWCAST_SHARED_DATA to its folder", err)
+		Missing(t, "SAMPLE DATA NOT AVAILABLE: %v; set NARROWCAST_SHARED_DATA to its folder", err)
 	}
 	return full
 }
@@ -84,8 +84,9 @@ func repoRoot() (string, error) {
 	}
 }
 
-// missing ends the test loudly: as a skip on a developer's machine, as a failure where CI=true.
-func missing(t testing.TB, format string, args ...any) {
+// Missing ends a test for want of something, loudly: as a skip on a developer's machine, as a failure where CI=true. The text begins with
+// what is missing, in capital letters, and "NOT AVAILABLE", by which scripts/test.sh counts skips, and says how to get it.
+func Missing(t testing.TB, format string, args ...any) {
 	t.Helper()
 	if os.Getenv("CI") == "true" {
 		t.Fatalf(format, args...)

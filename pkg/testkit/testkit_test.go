@@ -103,6 +103,7 @@ func TestSharedDataIsTakenFromTheEnvironment(t *testing.T) {
 
 // What is missing must be loud: this runs the test binary itself, with nothing available, as CI and as a developer would.
 func TestWhatIsMissingSkipsLoudlyAndFailsInCI(t *testing.T) {
+	t.Parallel()
 	if os.Getenv("TESTKIT_INNER") != "" {
 		switch os.Getenv("TESTKIT_INNER") {
 		case "redis":
@@ -111,6 +112,8 @@ func TestWhatIsMissingSkipsLoudlyAndFailsInCI(t *testing.T) {
 			testkit.Postgres(t)
 		case "data":
 			testkit.SharedData(t, "no", "such", "file")
+		case "thing":
+			testkit.Missing(t, "THING NOT AVAILABLE: %s; buy one", "none")
 		}
 		t.Log("REACHED")
 		return
@@ -119,6 +122,7 @@ func TestWhatIsMissingSkipsLoudlyAndFailsInCI(t *testing.T) {
 		{"redis", "false", "--- SKIP"}, {"redis", "true", "--- FAIL"},
 		{"postgres", "false", "--- SKIP"}, {"postgres", "true", "--- FAIL"},
 		{"data", "false", "--- SKIP"}, {"data", "true", "--- FAIL"},
+		{"thing", "false", "--- SKIP"}, {"thing", "true", "--- FAIL"},
 	} {
 		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.v", "-test.run=^TestWhatIsMissingSkipsLoudlyAndFailsInCI$")
 		cmd.Env = append(os.Environ(), "TESTKIT_INNER="+c.what, "CI="+c.ci, "NARROWCAST_TEST_REDIS=",

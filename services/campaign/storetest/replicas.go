@@ -27,6 +27,7 @@ func RunReplicas(t *testing.T, open Pair) {
 		{"an audience never goes from under a campaign", replicaInUse},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			stores := open(t, ticking())
 			t.Cleanup(func() {
 				for _, s := range stores {

@@ -39,6 +39,7 @@ func Run(t *testing.T, open Factory) {
 		{"a closed store is unavailable", closed},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			f := &fixture{T: t, store: open(t, ticking())}
 			t.Cleanup(func() {
 				if err := f.store.Close(); err != nil {

@@ -24,6 +24,7 @@ func RunReplicas(t *testing.T, open Pair) {
 		{"what one has deleted is gone for the other", replicaDelete},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			stores := open(t, ticking())
 			t.Cleanup(func() {
 				for _, s := range stores {

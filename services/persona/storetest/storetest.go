@@ -34,6 +34,7 @@ func Run(t *testing.T, open Factory) {
 		{"a closed store is unavailable", closed},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			s := open(t, ticking())
 			t.Cleanup(func() {
 				if err := s.Close(); err != nil {

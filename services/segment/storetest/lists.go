@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 
@@ -74,15 +75,15 @@ func testMembers(t *testing.T, s segment.Store, _ *Clock) {
 
 func testMembersLimit(t *testing.T, s segment.Store, _ *Clock) {
 	list := create(t, s, segment.Segment{ID: "list", UID: newUID(), Static: true})
-	for from := 0; from < maxMembers; from += 5000 {
-		if _, _, err := s.ChangeMembers(t.Context(), "list", "", people(from, from+5000), nil); err != nil {
+	for from := 0; from < maxMembers; from += maxMembers / 2 {
+		if _, _, err := s.ChangeMembers(t.Context(), "list", "", people(from, from+maxMembers/2), nil); err != nil {
 			t.Fatal(err)
 		}
 	}
 	at := head(t, s)
 	// One of the two is on the list already, the other would be one too many.
 	_, _, err := s.ChangeMembers(t.Context(), "list", "", people(maxMembers-1, maxMembers+1), nil)
-	if f := wantReason(t, err, fault.Exhausted, segment.ReasonListTooLong); f.Metadata["limit"] != "25000" {
+	if f := wantReason(t, err, fault.Exhausted, segment.ReasonListTooLong); f.Metadata["limit"] != fmt.Sprint(maxMembers) {
 		t.Errorf("metadata %v", f.Metadata)
 	}
 	if got := membersOf(t, s, list.UID); !slices.Equal(got, people(0, maxMembers)) || head(t, s) != at {

@@ -28,8 +28,8 @@ type Options struct {
 	MaxMembers int64
 }
 
-// maxMembers is the limit of lists in the suite: a million take minutes under the race detector.
-const maxMembers = 25_000
+// maxMembers is the limit of lists in the suite, which takes more than one change to reach: a million take minutes under the race detector.
+const maxMembers = segment.MaxChange
 
 // Factory opens an empty store, and closes it when the test ends.
 type Factory func(t testing.TB, o Options) segment.Store

@@ -31,7 +31,7 @@ func TestSegmentsFollowRecordedEvents(t *testing.T) {
 		t.Run(shape.name, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), patience)
 			defer cancel()
-			st := shape.start(t, options{})
+			st := shape.run(t, options{})
 			var names []string
 			for range 3 {
 				p, err := st.Profiles.CreateProfile(ctx, &profilev1.CreateProfileRequest{Profile: &profilev1.Profile{}})

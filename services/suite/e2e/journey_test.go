@@ -1,7 +1,6 @@
 package e2e_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -17,14 +16,10 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
-	"github.com/narrowcast/narrowcast/pkg/client"
-	"github.com/narrowcast/narrowcast/pkg/rpc"
 	"github.com/narrowcast/narrowcast/pkg/testkit"
 	campaignv1 "github.com/narrowcast/narrowcast/proto/gen/go/narrowcast/campaign/v1"
 	profilev1 "github.com/narrowcast/narrowcast/proto/gen/go/narrowcast/profile/v1"
 	typev1 "github.com/narrowcast/narrowcast/proto/gen/go/narrowcast/type/v1"
-	"github.com/narrowcast/narrowcast/services/suite"
-	"github.com/narrowcast/narrowcast/services/suite/internal/cli"
 )
 
 // journeyEvents makes events of all that the Complete Journey says of what households were sent, redeemed and bought.
@@ -175,19 +170,12 @@ func TestTheCompleteJourneyIsAnsweredExactly(t *testing.T) {
 	t.Parallel()
 	events := journeyEvents(t)
 	o := options{}.filled(t)
-	cfg := configure(o, suite.All, nil)
-	cfg.Currency = "USD"
-	s := runSuite(t, cfg, suite.Deps{Logger: o.logs.logger()})
-	conn := dial(t, s.Addr(), rpc.DialOptions{})
-	st := newStack(client.Conns{Profile: conn, Segment: conn, Persona: conn, Campaign: conn}, nil, o)
+	// The program: under the race detector so many events would take minutes, and it has met them in smaller numbers.
+	st := connect(t, startProcess(t, o.logs, "narrowcast", append([]string{"up", "--currency=USD"}, serveFlags(o.dataDir)...)...), o)
 	ctx, cancel := context.WithTimeout(t.Context(), 5*patience)
 	defer cancel()
-	var out bytes.Buffer
-	env := cli.Env{Stdin: strings.NewReader(""), Stdout: &out, Stderr: &out, Client: st.Client}
 	file, mapping := testkit.SharedData(t, "completejourney", "demographics.csv"), filepath.Join("..", "..", "..", "docs", "examples", "mappings", "complete-journey.yaml")
-	if code := cli.Main(ctx, env, []string{"import", file, "--mapping=" + mapping, "--timeout=2m"}); code != cli.ExitOK {
-		t.Fatalf("the import ends with %d:\n%s", code, out.String())
-	}
+	asProgram(t, st)(t, "import", file, "--mapping="+mapping, "--timeout=2m")
 	last := importAll(ctx, t, st, events)
 	if n := int64(len(events)); last.GetRecorded() != n || last.GetCommittedThrough() != n || n != 6589+2102+75000 {
 		t.Fatalf("of %d events the import recorded %v", n, last)

@@ -45,7 +45,7 @@ func TestNoLogSpanOrErrorHoldsAFactAboutAPerson(t *testing.T) {
 			if shape.name != shapes[0].name { // with the spans of Redis too
 				o.redis = "redis://" + testkit.Redis(t) + "/0"
 			}
-			st := shape.start(t, o)
+			st := shape.run(t, o)
 			handleMarked(t, st)
 
 			logged := o.logs.String()

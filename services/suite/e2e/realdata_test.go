@@ -76,6 +76,8 @@ var datasets = map[string]dataset{
 			{name: "wine", want: 231, flags: []string{"--marital-status=married,cohabiting", "--income=50000-",
 				`--filter=custom.degree in ["Master", "PhD"] && custom.wines > 300`}},
 			{name: "30-39, no children, web", want: 81, flags: []string{"--age=30-39", "--as-of=2014-12-31", "--filter=custom.children == 0 && custom.web_purchases >= 4"}},
+			{name: "30-39, neither kids nor teens, web", want: 81, flags: []string{"--age=30-39", "--as-of=2014-12-31",
+				"--filter=custom.kids == 0 && custom.teens == 0 && custom.web_purchases >= 4"}},
 			{name: "response", flags: []string{"--filter=custom.response"}, want: 334},
 			{name: "everybody", want: 2240},
 			{name: "a missing income matches no comparison", flags: []string{"--filter=income >= 0 || !(income >= 0)"}, matches: func(r row) bool { return r["Income"] != "" }},

@@ -90,13 +90,29 @@ func readScenario(path string) (*scenario, error) {
 	return s, nil
 }
 
-// shapes are the ways to run the suite. The first one's answers are what the others are compared with.
-var shapes = []struct {
+// shape is a way to run the suite.
+type shape struct {
 	name     string
 	redis    bool
 	database bool
 	start    func(testing.TB, options) *stack
-}{
+}
+
+// run starts the suite in its shape, on the Redis and the PostgreSQL that the shape is on.
+func (s shape) run(t testing.TB, o options) *stack {
+	t.Helper()
+	if s.redis {
+		// Shared by all tests: installations keep apart by their random ids.
+		o.redis = "redis://" + testkit.Redis(t) + "/0"
+	}
+	if s.database {
+		o.database = testkit.Postgres(t)
+	}
+	return s.start(t, o)
+}
+
+// shapes are the ways to run the suite. The first one's answers are what the others are compared with.
+var shapes = []shape{
 	{"one process", false, false, oneProcess},
 	{"four suites", false, false, fourSuites},
 	{"four processes", true, false, fourProcesses},
@@ -119,15 +135,7 @@ func TestScenarios(t *testing.T) {
 			var first transcript
 			for _, shape := range shapes {
 				t.Run(shape.name, func(t *testing.T) {
-					o := options{}
-					if shape.redis {
-						// Shared by all tests: installations keep apart by their random ids.
-						o.redis = "redis://" + testkit.Redis(t) + "/0"
-					}
-					if shape.database {
-						o.database = testkit.Postgres(t)
-					}
-					got := s.run(t, shape.start(t, o))
+					got := s.run(t, shape.run(t, options{}))
 					if shape.name == shapes[0].name {
 						first = got // nothing where the shape failed, which is told already
 					} else if diff := first.differs(got); first != nil && diff != "" {

@@ -209,49 +209,52 @@ func TestASuiteComesBackFromABackup(t *testing.T) {
 	w.secret(folder, keys)
 	w.p.Stop()
 
-	for name, to := range map[string]func() (suite.Config, []string){
-		"SQLite, the same Redis": func() (suite.Config, []string) {
-			next := worldtest.Config(suite.All, t.TempDir())
-			next.Redis = cfg.Redis
-			return next, []string{"--data-dir", next.DataDir}
-		},
-		"PostgreSQL, fresh memory": func() (suite.Config, []string) {
-			next := worldtest.Config(suite.All, t.TempDir())
-			url := testkit.Postgres(t)
-			next.Database = config.NewSecret(url)
-			return next, []string{"--data-dir", next.DataDir, "--database", url}
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			next, args := to()
-			restore := append([]string{"restore", folder}, args...)
-			if said, code := run(t, restore...); code != 1 || !strings.Contains(said, "key") {
-				t.Errorf("a restore without the key file: exit code %d\n%s", code, said)
-			}
-			if err := os.WriteFile(filepath.Join(next.DataDir, "profile.keys"), keys, 0o600); err != nil {
-				t.Fatal(err)
-			}
-			if said, code := run(t, restore...); code != 0 {
-				t.Fatalf("restore: exit code %d\n%s", code, said)
-			}
-			if said, code := run(t, restore...); code != 1 || !strings.Contains(said, "STORE_NOT_EMPTY") {
-				t.Errorf("a second restore: exit code %d\n%s", code, said)
-			}
-			r := start(t, next)
-			r.check(cursor, token)
-			asks := []string{"doctor", "--addr", r.p.Addr}
-			if !next.Redis.IsZero() {
-				asks = append(asks, "--redis", redis)
-			}
-			if said, code := run(t, asks...); code != 0 || !strings.Contains(said, "index.") {
-				t.Errorf("doctor of the index: exit code %d\n%s", code, said)
-			}
-			r.p.Stop()
-			if said, code := run(t, append([]string{"doctor", "--store"}, args...)...); code != 0 {
-				t.Errorf("doctor of the restored store: exit code %d\n%s", code, said)
-			}
-		})
-	}
+	t.Run("restored", func(t *testing.T) { // both before the damage below
+		for name, to := range map[string]func(t *testing.T) (suite.Config, []string){
+			"SQLite, the same Redis": func(t *testing.T) (suite.Config, []string) {
+				next := worldtest.Config(suite.All, t.TempDir())
+				next.Redis = cfg.Redis
+				return next, []string{"--data-dir", next.DataDir}
+			},
+			"PostgreSQL, fresh memory": func(t *testing.T) (suite.Config, []string) {
+				next := worldtest.Config(suite.All, t.TempDir())
+				url := testkit.Postgres(t)
+				next.Database = config.NewSecret(url)
+				return next, []string{"--data-dir", next.DataDir, "--database", url}
+			},
+		} {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				next, args := to(t)
+				restore := append([]string{"restore", folder}, args...)
+				if said, code := run(t, restore...); code != 1 || !strings.Contains(said, "key") {
+					t.Errorf("a restore without the key file: exit code %d\n%s", code, said)
+				}
+				if err := os.WriteFile(filepath.Join(next.DataDir, "profile.keys"), keys, 0o600); err != nil {
+					t.Fatal(err)
+				}
+				if said, code := run(t, restore...); code != 0 {
+					t.Fatalf("restore: exit code %d\n%s", code, said)
+				}
+				if said, code := run(t, restore...); code != 1 || !strings.Contains(said, "STORE_NOT_EMPTY") {
+					t.Errorf("a second restore: exit code %d\n%s", code, said)
+				}
+				r := start(t, next)
+				r.check(cursor, token)
+				asks := []string{"doctor", "--addr", r.p.Addr}
+				if !next.Redis.IsZero() {
+					asks = append(asks, "--redis", redis)
+				}
+				if said, code := run(t, asks...); code != 0 || !strings.Contains(said, "index.") {
+					t.Errorf("doctor of the index: exit code %d\n%s", code, said)
+				}
+				r.p.Stop()
+				if said, code := run(t, append([]string{"doctor", "--store"}, args...)...); code != 0 {
+					t.Errorf("doctor of the restored store: exit code %d\n%s", code, said)
+				}
+			})
+		}
+	})
 	t.Run("damaged", func(t *testing.T) {
 		path := filepath.Join(folder, "segment.ncb")
 		text, err := os.ReadFile(path)
