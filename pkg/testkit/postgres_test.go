@@ -64,7 +64,11 @@ func TestEachCallGetsADatabaseOfItsOwnOnOneServer(t *testing.T) {
 func TestADatabaseSortsAsPeopleDo(t *testing.T) {
 	url := testkit.Postgres(t)
 	if must(t, url, "select (count(*) > 0)::text from pg_collation where collname = 'en-x-icu'") != "true" {
-		t.Skip("ICU NOT AVAILABLE: this server knows no order but that of C")
+		const why = "ICU NOT AVAILABLE: this server knows no order but that of C"
+		if os.Getenv("CI") == "true" {
+			t.Fatal(why)
+		}
+		t.Skip(why)
 	}
 	if got := must(t, url, "select ('a' < 'B')::text || ('a' < 'B' collate \"C\")::text"); got != "truefalse" {
 		t.Errorf("a < B by the database, by bytes: %s", got)
