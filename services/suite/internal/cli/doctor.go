@@ -115,7 +115,7 @@ func (c *doctorCommand) store(s *session) []checked {
 		case err == nil && i == 0:
 			lines[i].Note = strconv.FormatInt(n.Profiles, 10) + " profiles, " + strconv.FormatInt(n.Identifiers, 10) + " identifiers, " +
 				strconv.FormatInt(n.Tombstones, 10) + " tombstones, " + strconv.FormatInt(n.Events, 10) + " events, " +
-				strconv.FormatInt(n.Merges, 10) + " merges that can be undone"
+				strconv.FormatInt(n.Merges, 10) + " merges kept"
 		}
 	}
 	return lines
