@@ -112,7 +112,7 @@ func TestAFileWhoseColumnsAreWrongIsRefused(t *testing.T) {
 		opts   eventfile.Options
 		fields []string
 	}{
-		"a column that is no field":         {full + ",ammount", eventfile.Options{}, []string{"column 5"}},
+		"a column that is no field":         {full + ",price", eventfile.Options{}, []string{"column 5"}},
 		"no id":                             {"profile,kind,time", eventfile.Options{}, []string{"event_id"}},
 		"ids and a prefix for ids":          {full, eventfile.Options{IDPrefix: "x"}, []string{"event_id"}},
 		"nobody's":                          {"event_id,kind,time", eventfile.Options{}, []string{"profile"}},
