@@ -17,6 +17,10 @@ if [ "$(printf '%s\n' "$on_postgres" | grep -c 'name: NARROWCAST_DATABASE')" -ne
   echo "verify-charts: with a database every service must get it, and none a SQLite file" >&2
   exit 1
 fi
+if [ "$(printf '%s\n' "$on_postgres" | grep -c 'name: NARROWCAST_EXPORT_TOKEN')" -ne 1 ]; then
+  echo "verify-charts: the profile service, and it alone, must get the token of exports" >&2
+  exit 1
+fi
 if template --set services.persona.replicas=2 >/dev/null 2>&1; then
   echo "verify-charts: two replicas without a database must be refused" >&2
   exit 1

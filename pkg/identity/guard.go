@@ -28,6 +28,11 @@ const (
 	RuleZeroID = "zero_id"
 )
 
+// Rules are all of them.
+var Rules = []string{
+	RulePlaceholder, RuleReservedDomain, RuleUnattended, RuleFictitiousPhone, RuleRepeatedDigits, RuleDigitSequence, RuleZeroID,
+}
+
 // Block is a rule as data: which identifiers are nobody's. A value is blocked if any of its lists names it.
 type Block struct {
 	// Rule is the stable word that refusals name: lower case letters, digits and underscores, at most 40.

@@ -212,6 +212,8 @@ type Store interface {
 	Unmerge(ctx context.Context, merged audience.UID) (restored, remaining *Profile, at Position, err error)
 	// PurgeMerges forgets what is kept of merges that can no longer be taken back, and returns of how many. Uids still lead where they led.
 	PurgeMerges(ctx context.Context) (int, error)
+	// Survivors returns which of the profiles are what the uid of another one leads to.
+	Survivors(ctx context.Context, uids []audience.UID) (map[audience.UID]bool, error)
 
 	// ImportProgress returns how far an import has come; zero for one that is not known.
 	ImportProgress(ctx context.Context, id string) (Progress, Position, error)
@@ -274,10 +276,16 @@ const (
 	CheckIdentifiers = "store.identifiers" // every identifier of a profile is in the index
 	CheckIndex       = "store.index"       // the index has nothing else
 	CheckTombstones  = "store.tombstones"  // nobody is deleted and there
+	CheckEvents      = "store.events"      // every event can be read and is of a profile that is there
+	CheckDue         = "store.due"         // traits are what the events give, and will be computed again on the day that changes them
+	CheckRedirects   = "store.redirects"   // the uid of a profile that was merged leads to the one that the person is now
+	CheckMerges      = "store.merges"      // what is kept of a merge opens, can be read and is of a merge that was made
 )
 
 // Checks are all of them, in the order in which they are made.
-var Checks = []string{CheckHead, CheckRevisions, CheckRecords, CheckContacts, CheckIdentifiers, CheckIndex, CheckTombstones}
+var Checks = []string{
+	CheckHead, CheckRevisions, CheckRecords, CheckContacts, CheckIdentifiers, CheckIndex, CheckTombstones, CheckEvents, CheckDue, CheckRedirects, CheckMerges,
+}
 
 // Examined is how much an examination has looked at.
-type Examined struct{ Profiles, Identifiers, Tombstones int64 }
+type Examined struct{ Profiles, Identifiers, Tombstones, Events, Merges int64 }

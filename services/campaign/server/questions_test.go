@@ -179,10 +179,13 @@ func TestALostBlockIsRefilledAndAnswered(t *testing.T) {
 
 func TestConsistencyChoices(t *testing.T) {
 	x := indextest.New(t, 5, 100, 1, someSegments()...)
-	s := start(t, x, func(c *server.Config) { c.MaxWait = 300 * time.Millisecond }).ready()
-	ask := func(c *typev1.Consistency) (*campaignv1.CountAudienceResponse, error) {
+	// What is reached is waited for as long as it takes, what is not is given up soon.
+	s := start(t, x, func(c *server.Config) { c.MaxWait = time.Minute }).ready()
+	hasty := start(t, x, func(c *server.Config) { c.MaxWait = 300 * time.Millisecond })
+	askOf := func(s *suite, c *typev1.Consistency) (*campaignv1.CountAudienceResponse, error) {
 		return s.audiences.CountAudience(t.Context(), &campaignv1.CountAudienceRequest{Audience: stated(&campaignv1.AudienceSpec{}), Consistency: c})
 	}
+	ask := func(c *typev1.Consistency) (*campaignv1.CountAudienceResponse, error) { return askOf(s, c) }
 	fresh := func(token revision.Token) *typev1.Consistency {
 		return &typev1.Consistency{Requirement: &typev1.Consistency_AtLeastAsFresh{AtLeastAsFresh: token.String()}}
 	}
@@ -194,7 +197,15 @@ func TestConsistencyChoices(t *testing.T) {
 	if _, err := ask(fresh(at(1))); err != nil {
 		t.Errorf("a token that is reached: %v", err)
 	}
-	_, err := ask(fresh(at(9)))
+	for end := time.Now().Add(time.Minute); ; { // as soon as the manifest has come
+		if _, err := askOf(hasty, fresh(at(1))); err == nil {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatal("no manifest has come")
+		}
+	}
+	_, err := askOf(hasty, fresh(at(9)))
 	s.refused(err, fault.Unavailable, "TOKEN_NOT_REACHED")
 	other := at(1)
 	other.Store = "another"
@@ -239,7 +250,7 @@ func TestConsistencyChoices(t *testing.T) {
 		t.Errorf("bounded staleness: %v", err)
 	}
 	bounded.Requirement = &typev1.Consistency_MaxStaleness{MaxStaleness: durationpb.New(0)}
-	_, err = ask(bounded)
+	_, err = askOf(hasty, bounded)
 	s.refused(err, fault.Unavailable, "INDEX_STALE")
 	bounded.AllowStale = true
 	if _, err := ask(bounded); err != nil {

@@ -86,6 +86,15 @@ func TestAServerWithASilentMethodIsRefused(t *testing.T) {
 	}
 }
 
+// streamOf is a stream that has a context and nothing else.
+type streamOf struct {
+	grpc.ServerStream
+	ctx context.Context
+}
+
+// Context returns the context.
+func (s streamOf) Context() context.Context { return s.ctx }
+
 func TestOnlyTheTokenEntitles(t *testing.T) {
 	for _, c := range []struct {
 		name, token, sent string
@@ -104,10 +113,17 @@ func TestOnlyTheTokenEntitles(t *testing.T) {
 			ctx = metadata.NewIncomingContext(ctx, metadata.Pairs("authorization", c.sent))
 		}
 		in := gating.Interceptor(gate.New(nil), gating.Bearer(config.NewSecret(c.token)))
-		_, err := in.Unary(ctx, nil, &grpc.UnaryServerInfo{FullMethod: profilev1.IdentityService_ExportIdentifiers_FullMethodName},
-			func(context.Context, any) (any, error) { return nil, nil })
-		if (err == nil) != c.want || err != nil && fault.KindOf(err) != fault.Denied {
-			t.Errorf("%s: %v, want entitled %v", c.name, err, c.want)
+		const method = profilev1.IdentityService_ExportIdentifiers_FullMethodName
+		handled := 0
+		_, unary := in.Unary(ctx, nil, &grpc.UnaryServerInfo{FullMethod: method}, func(context.Context, any) (any, error) { handled++; return nil, nil })
+		stream := in.Stream(nil, streamOf{ctx: ctx}, &grpc.StreamServerInfo{FullMethod: method}, func(any, grpc.ServerStream) error { handled++; return nil })
+		for kind, err := range map[string]error{"call": unary, "stream": stream} {
+			if (err == nil) != c.want || err != nil && fault.KindOf(err) != fault.Denied {
+				t.Errorf("%s, in a %s: %v, want entitled %v", c.name, kind, err, c.want)
+			}
+		}
+		if (handled == 2) != c.want || handled == 1 {
+			t.Errorf("%s: the methods were called %d times", c.name, handled)
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/narrowcast/narrowcast/pkg/config"
+	"github.com/narrowcast/narrowcast/pkg/identity"
 	"github.com/narrowcast/narrowcast/pkg/keyring"
 	"github.com/narrowcast/narrowcast/pkg/sqldb"
 	"github.com/narrowcast/narrowcast/services/profile"
@@ -97,6 +98,9 @@ func (c Config) Validate() error {
 	check(c.Path != "" || !c.Database.IsZero(), "path: name the SQLite file, or give a database")
 	check(c.Connections > 0 && c.Connections <= 1000, "connections: give 1 to 1000")
 	check(c.Keys != "", "keys: name the key file")
+	for _, rule := range c.Allow {
+		check(rule == "" || slices.Contains(identity.Rules, rule), "allow-identifiers: the rules are "+strings.Join(identity.Rules, ", "))
+	}
 	check(c.PhoneRegion == "" ||
 		len(c.PhoneRegion) == 2 && strings.Trim(c.PhoneRegion, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") == "", "phone-region: give a country of two capitals such as FR")
 	check(len(c.Currency) == 3 && strings.Trim(c.Currency, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") == "", "currency: give an ISO 4217 code of three capitals such as EUR")

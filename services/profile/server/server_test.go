@@ -32,6 +32,7 @@ func TestTheDefaultsAreThoseOfTheFlagsAndValid(t *testing.T) {
 		"path": func(c *server.Config) { c.Path = "" }, "currency": func(c *server.Config) { c.Currency = "eur" },
 		"time zone": func(c *server.Config) { c.TimeZone = "Mars/Olympus" }, "local time zone": func(c *server.Config) { c.TimeZone = "Local" },
 		"keys": func(c *server.Config) { c.Keys = "" }, "phone region": func(c *server.Config) { c.PhoneRegion = "fr" },
+		"allowed rule":   func(c *server.Config) { c.Allow = []string{"reserved_domains"} },
 		"trusted source": func(c *server.Config) { c.Trust = []string{"crm", "My Shop"} }, "undo period": func(c *server.Config) { c.UndoPeriod = 0 },
 		"retention": func(c *server.Config) { c.KeepEvents = -1 }, "kind": func(c *server.Config) { c.KeepEventsOf = map[string]int64{"Visit": 1} },
 		"due rows": func(c *server.Config) { c.DueRows = 0 }, "due interval": func(c *server.Config) { c.DueInterval = 2 * time.Hour },

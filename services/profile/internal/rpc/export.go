@@ -19,8 +19,11 @@ import (
 	"github.com/narrowcast/narrowcast/services/profile"
 )
 
-// exportPage is how many profiles are read, and sent in one message.
-const exportPage = 512
+// exportPage is how many profiles are read, and sent in one message; exportChunk is how many a caller may ask for in one.
+const (
+	exportPage  = 512
+	exportChunk = 4096
+)
 
 // channelOf is the channel over which an identifier of a kind reaches its person: what was decided for it counts for the identifier.
 var channelOf = map[string]string{
@@ -35,7 +38,9 @@ type export struct {
 	kinds    []string
 	purposes []string
 	today    int64
-	led      map[audience.UID]bool // exported by a former uid
+	// merged are the people met so far who are what others were merged into; true: one of these others was given. They alone can be given by
+	// several uids, so nobody else need be remembered.
+	merged map[audience.UID]bool
 }
 
 // ExportIdentifiers streams identifiers as a destination wants them.
@@ -61,8 +66,8 @@ func (s *Service) ExportIdentifiers(stream grpc.BidiStreamingServer[profilev1.Ex
 			return err
 		}
 		packed := m.GetChunk().GetUids()
-		if len(packed) == 0 || len(packed)%16 != 0 {
-			return exportProtocol("chunk", "after the start come chunks of packed uids, 16 bytes each")
+		if len(packed) == 0 || len(packed)%16 != 0 || len(packed) > 16*exportChunk {
+			return exportProtocol("chunk", "after the start come chunks of packed uids, 16 bytes each, at most 4,096 of them")
 		}
 		for page := range slices.Chunk(packed, 16*exportPage) {
 			res, err := e.page(ctx, page)
@@ -100,7 +105,7 @@ func (s *Service) newExport(start *profilev1.ExportIdentifiersRequest_Start) (*e
 	if err != nil {
 		return nil, fault.InvalidField(profile.ReasonValidationFailed, "start.destination", "name a destination such as DESTINATION_GOOGLE")
 	}
-	e := &export{s: s, to: to, kinds: to.Kinds(), purposes: to.Purposes(), today: s.today(), led: make(map[audience.UID]bool)}
+	e := &export{s: s, to: to, kinds: to.Kinds(), purposes: to.Purposes(), today: s.today(), merged: make(map[audience.UID]bool)}
 	if len(start.GetKinds()) > 0 {
 		e.kinds = e.kinds[:0]
 		for i, kind := range start.GetKinds() {
@@ -125,9 +130,13 @@ func (e *export) page(ctx context.Context, packed []byte) (*profilev1.ExportIden
 	if err != nil {
 		return nil, err
 	}
+	survivors, err := e.survivors(ctx, uids, found)
+	if err != nil {
+		return nil, err
+	}
 	res := &profilev1.ExportIdentifiersResponse{}
 	for i, p := range found {
-		if p == nil || e.again(p.UID, uids[i], uids[:i]) {
+		if p == nil || survivors[p.UID] && e.again(p.UID, uids[i]) {
 			res.NotFound++
 			continue
 		}
@@ -144,17 +153,39 @@ func (e *export) page(ctx context.Context, packed []byte) (*profilev1.ExportIden
 	return res, nil
 }
 
-// again reports whether a person was exported before, by another uid: that of a profile that was merged leads to the one that the person is
-// now. earlier are the uids before on the page. Who was exported by their own uid on a page before is not remembered, and may come again.
-func (e *export) again(is, asked audience.UID, earlier []audience.UID) bool {
-	if e.led[is] {
-		return true
+// survivors are the people of a page into whom others were merged. It is asked after they were read, so that a merge in between is seen.
+func (e *export) survivors(ctx context.Context, asked []audience.UID, found []*profile.Profile) (map[audience.UID]bool, error) {
+	own := make([]audience.UID, 0, len(found))
+	led := make([]audience.UID, 0)
+	for i, p := range found {
+		switch {
+		case p == nil:
+		case p.UID == asked[i]:
+			own = append(own, p.UID)
+		default:
+			led = append(led, p.UID)
+		}
 	}
+	survivors, err := e.s.store.Survivors(ctx, own)
+	if err != nil {
+		return nil, err
+	}
+	for _, uid := range led {
+		survivors[uid] = true
+	}
+	return survivors, nil
+}
+
+// again reports whether a person who was merged of several was exported before, by another uid: that of a profile that was merged leads to
+// the one that the person is now. A merge made between the two counts from then on.
+func (e *export) again(is, asked audience.UID) bool {
+	led, met := e.merged[is]
 	if is == asked {
-		return false
+		e.merged[is] = led
+		return led
 	}
-	e.led[is] = true
-	return slices.Contains(earlier, is)
+	e.merged[is] = true
+	return met
 }
 
 // record is what a person has for the destination; withheld says that consent kept something back. An identifier that the destination

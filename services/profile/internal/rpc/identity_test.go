@@ -222,8 +222,14 @@ func TestAnExportFollowsItsProtocol(t *testing.T) {
 	w := inProcess(t, rpc.Options{})
 	_, err := w.export(t, &profilev1.ExportIdentifiersRequest_Start{}, make([]byte, 16))
 	wantFault(t, err, fault.Invalid, profile.ReasonValidationFailed, "start.destination")
-	_, err = w.export(t, &profilev1.ExportIdentifiersRequest_Start{Destination: profilev1.Destination_DESTINATION_RAW}, make([]byte, 17))
-	wantFault(t, err, fault.Invalid, profile.ReasonExportProtocol, "")
+	for _, size := range []int{0, 17, 16 * 4097} {
+		_, err = w.export(t, &profilev1.ExportIdentifiersRequest_Start{Destination: profilev1.Destination_DESTINATION_RAW}, make([]byte, size))
+		wantFault(t, err, fault.Invalid, profile.ReasonExportProtocol, "")
+	}
+	got, err := w.export(t, &profilev1.ExportIdentifiersRequest_Start{Destination: profilev1.Destination_DESTINATION_RAW}, make([]byte, 16*4096))
+	if err != nil || got.GetNotFound() != 4096 {
+		t.Errorf("of the most uids there may be %d are nobody's (%v)", got.GetNotFound(), err)
+	}
 	stream, err := w.ExportIdentifiers(t.Context())
 	must(t, err)
 	must(t, stream.CloseSend())

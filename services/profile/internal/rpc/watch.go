@@ -178,7 +178,10 @@ func (w *watcher) read(ctx context.Context, after int64) <-chan pageRead {
 
 // sendPage sends what was read; the last message of a read that reached the head says so.
 func (w *watcher) sendPage(ctx context.Context, page profile.Page, checkpoint bool) error {
-	changes := page.Changes
+	changes, end := page.Changes, int64(0)
+	if len(changes) > 0 {
+		end = changes[len(changes)-1].Revision
+	}
 	if !w.reach { // the schema was sent first
 		changes = slices.DeleteFunc(changes, func(c profile.Change) bool { return c.Attribute != nil && c.Revision <= w.schema })
 	}
@@ -198,7 +201,7 @@ func (w *watcher) sendPage(ctx context.Context, page profile.Page, checkpoint bo
 	}
 	if page.More {
 		// The page ended in declarations that were left out.
-		w.after = max(w.after, page.Changes[len(page.Changes)-1].Revision)
+		w.after = max(w.after, end)
 		return nil
 	}
 	if checkpoint || page.Head.Revision > w.whole.Revision || !w.reach {

@@ -54,6 +54,9 @@ func Restore(ctx context.Context, cfg Config, r io.Reader) (sqldb.DumpInfo, erro
 		if err := s.checkKeys(ctx, tx); err != nil {
 			return err
 		}
+		if err := s.checkSealed(ctx, tx); err != nil {
+			return err
+		}
 		return beginIncarnation(ctx, tx)
 	})
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/narrowcast/narrowcast/pkg/audience"
 	"github.com/narrowcast/narrowcast/pkg/fault"
 	"github.com/narrowcast/narrowcast/pkg/keyring"
 	"github.com/narrowcast/narrowcast/services/profile"
@@ -93,7 +94,7 @@ func restore(t testing.TB, cfg sqlstore.Config, text []byte) {
 	}
 }
 
-// Whatever the suite leaves in a store is what is read after a backup and a restore, on the other engine and back.
+// Whatever the suite leaves in a store is sound, and is what is read after a backup and a restore, on the other engine and back.
 func TestWhatTheSuiteLeavesComesBackFromABackup(t *testing.T) {
 	storetest.Run(t, func(t testing.TB, now func() time.Time) profile.Store {
 		cfg := config(t, sqlstore.Config{Now: now, Behaviour: storetest.Settings})
@@ -101,6 +102,10 @@ func TestWhatTheSuiteLeavesComesBackFromABackup(t *testing.T) {
 		t.Cleanup(func() { // before the store is closed: it may be in use
 			if t.Failed() {
 				return
+			}
+			_, err := sqlstore.Examine(context.WithoutCancel(t.Context()), cfg, func(p profile.Problem) { t.Errorf("the examination finds %+v", p) })
+			if err != nil {
+				t.Error(err)
 			}
 			want, before := tell(t, cfg)
 			text := backup(t, cfg)
@@ -182,6 +187,49 @@ func TestARestoredStoreBeginsANewLife(t *testing.T) {
 				t.Error("a store in use can be restored into")
 			}
 		})
+	}
+}
+
+// Profiles without names and identifiers need no key; what is kept of their merge and a first answer do, as long as they can be asked for.
+func TestARestoreNeedsTheKeysOfMergesAndFirstAnswers(t *testing.T) {
+	for engine, where := range engines {
+		for what, fill := range map[string]func(*sqlstore.Store) error{
+			"a merge": func(s *sqlstore.Store) error {
+				var uids [2]audience.UID
+				for i := range uids {
+					p, _, err := s.Create(t.Context(), &profile.Profile{}, "")
+					if err != nil {
+						return err
+					}
+					uids[i] = p.UID
+				}
+				_, _, _, err := s.Merge(t.Context(), uids[0], uids[1], profile.MergeOptions{})
+				return err
+			},
+			"a first answer": func(s *sqlstore.Store) error {
+				p, _, err := s.Create(t.Context(), person(1), "request")
+				if err == nil {
+					_, err = s.Delete(t.Context(), p.UID, "")
+				}
+				return err
+			},
+		} {
+			t.Run(engine+"/"+what, func(t *testing.T) {
+				now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+				cfg := config(t, sqlstore.Config{SQL: where(t), Now: func() time.Time { return now }})
+				if err := fill(open(t, cfg)); err != nil {
+					t.Fatal(err)
+				}
+				text := backup(t, cfg)
+				to := cfg
+				to.SQL, to.Keys = where(t), newKeys(t)
+				if _, err := sqlstore.Restore(t.Context(), to, bytes.NewReader(text)); fault.ReasonOf(err) != keyring.ReasonKeyUnknown {
+					t.Errorf("a restore with other keys: %v", err)
+				}
+				now = now.AddDate(1, 0, 0) // nobody can ask for them any more
+				restore(t, to, text)
+			})
+		}
 	}
 }
 

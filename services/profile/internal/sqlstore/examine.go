@@ -39,7 +39,7 @@ func (s *Store) Examine(ctx context.Context, visit func(profile.Problem)) (profi
 	e := &examiner{s: s, ring: s.cfg.Keys.Ring(), visit: visit}
 	err := s.db.ReadTx(ctx, func(tx *sql.Tx) error {
 		e.tx = tx
-		for _, step := range []func(context.Context) error{e.head, e.revisions, e.profiles, e.index, e.tombstones} {
+		for _, step := range []func(context.Context) error{e.head, e.settings, e.revisions, e.profiles, e.index, e.tombstones, e.strays, e.redirects, e.merges} {
 			if err := step(ctx); err != nil {
 				return err
 			}
@@ -58,6 +58,9 @@ type examiner struct {
 	ring  *keyring.Ring
 	visit func(profile.Problem)
 	n     profile.Examined
+	// judged says that traits can be compared: they were computed with the settings of the examination. today is the day in them.
+	judged bool
+	today  int64
 }
 
 func (e *examiner) problem(check, name, what string) {
@@ -220,6 +223,9 @@ func (e *examiner) profiles(ctx context.Context) error {
 					byKey[list[j].Key] = append(byKey[list[j].Key], list[j].Sum[:])
 				}
 			}
+		}
+		if err := e.behaviour(ctx, page); err != nil {
+			return err
 		}
 		type row struct {
 			keyring.Hash

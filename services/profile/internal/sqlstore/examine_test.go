@@ -2,6 +2,7 @@ package sqlstore_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/narrowcast/narrowcast/services/profile"
 	"github.com/narrowcast/narrowcast/services/profile/internal/sqlstore"
@@ -12,7 +13,7 @@ func TestEachKindOfDamageIsNamed(t *testing.T) {
 		t.Run(engine, func(t *testing.T) {
 			cfg := config(t, sqlstore.Config{SQL: where(t)})
 			s := open(t, cfg)
-			var at [3]profile.Profile
+			var at [4]profile.Profile
 			for i := range at {
 				p := person(i)
 				p.GivenName = new("Ada")
@@ -23,7 +24,14 @@ func TestEachKindOfDamageIsNamed(t *testing.T) {
 				}
 				at[i] = *made
 			}
+			if _, _, _, err := s.Merge(t.Context(), at[1].UID, at[3].UID, profile.MergeOptions{}); err != nil {
+				t.Fatal(err)
+			}
 			if _, err := s.Delete(t.Context(), at[2].UID, ""); err != nil {
+				t.Fatal(err)
+			}
+			visit := &profile.Event{ID: "e", UID: at[0].UID, Kind: profile.EventVisit, Time: time.Now().AddDate(0, 0, -3)}
+			if _, _, err := s.Record(t.Context(), []profile.EventRow{{Event: visit}}); err != nil {
 				t.Fatal(err)
 			}
 			examine := func() map[string][]profile.Problem {
@@ -33,7 +41,7 @@ func TestEachKindOfDamageIsNamed(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if n != (profile.Examined{Profiles: 2, Identifiers: n.Identifiers, Tombstones: 1}) || n.Identifiers < 3 {
+				if n != (profile.Examined{Profiles: 2, Identifiers: n.Identifiers, Tombstones: 2, Events: 1, Merges: 1}) || n.Identifiers < 3 {
 					t.Errorf("examined %+v", n)
 				}
 				return found
@@ -41,7 +49,7 @@ func TestEachKindOfDamageIsNamed(t *testing.T) {
 			if found := examine(); len(found) != 0 {
 				t.Fatalf("a sound store has %+v", found)
 			}
-			uid, other, gone := at[0].UID[:], at[1].UID[:], at[2].UID[:]
+			uid, other, gone, merged := at[0].UID[:], at[1].UID[:], at[2].UID[:], at[3].UID[:]
 			for _, c := range []struct {
 				damage, check, name string
 				args                []any
@@ -56,6 +64,21 @@ func TestEachKindOfDamageIsNamed(t *testing.T) {
 				{"update identifiers set hash = $1 where uid = $2 and kind <> 1", profile.CheckIndex, profile.Name(at[1].UID), []any{[]byte("0123456789abcdef"), other}},
 				{"update identifiers set uid = $1 where uid = $2 and kind = 1", profile.CheckIndex, profile.Name(at[2].UID), []any{gone, uid}},
 				{"insert into tombstones (uid, revision) values ($1, 1000001)", profile.CheckTombstones, profile.Name(at[0].UID), []any{uid}},
+				{"update events set body = $1 where uid = $2", profile.CheckEvents, profile.Name(at[0].UID), []any{[]byte{0xff}, uid}},
+				{"update events set uid = $1 where uid = $2", profile.CheckEvents, profile.Name(at[2].UID), []any{gone, uid}},
+				{"delete from events where uid = $1", profile.CheckDue, profile.Name(at[0].UID), []any{uid}},
+				{"update due set day = 4000000 where uid = $1", profile.CheckDue, profile.Name(at[0].UID), []any{uid}},
+				{"delete from due where uid = $1", profile.CheckDue, profile.Name(at[0].UID), []any{uid}},
+				{"insert into due (uid, day, version) values ($1, 1, 1)", profile.CheckDue, profile.Name(at[2].UID), []any{gone}},
+				{"update settings set behaviour = 'others'", profile.CheckDue, "", nil},
+				{"delete from tombstones where uid = $1", profile.CheckRedirects, profile.Name(at[3].UID), []any{merged}},
+				{"update redirects set target = $1 where uid = $2", profile.CheckRedirects, profile.Name(at[3].UID), []any{uid, merged}},
+				{"update redirects set uid = $1 where uid = $2", profile.CheckRedirects, profile.Name(at[0].UID), []any{uid, merged}},
+				{"insert into redirects (uid, survivor, target, seq) select $1, survivor, target, seq from redirects", profile.CheckRedirects, profile.Name(at[2].UID), []any{gone}},
+				{"insert into redirects (uid, survivor, target, seq) select target, uid, uid, 1 from redirects where uid = $1", profile.CheckRedirects, profile.Name(at[3].UID), []any{merged}},
+				{"delete from redirects where uid = $1", profile.CheckMerges, profile.Name(at[3].UID), []any{merged}},
+				{"update merges set record = $1", profile.CheckMerges, profile.Name(at[3].UID), []any{[]byte("not sealed")}},
+				{"update merges set record_key = 7", profile.CheckMerges, profile.Name(at[3].UID), nil},
 			} {
 				text := backup(t, cfg)
 				sqlstore.Damage(t, s, c.damage, c.args...)

@@ -324,8 +324,7 @@ func (s *Store) PurgeMerges(ctx context.Context) (int, error) {
 
 // rekeyMerges stages the records of merges that are sealed with another key than the primary, one that the ring has.
 func (d *draft) rekeyMerges(ctx context.Context, limit int) error {
-	rows, err := d.b.tx.QueryContext(ctx, d.b.s.text("select {uid}, record from merges where record_key <> $1 limit $2"), int64(d.b.ring.PrimaryContact()), limit)
-	return eachRow(rows, err, func(rows *sql.Rows) error {
+	return d.eachFormer(ctx, nextMergeKey, "select {uid}, record from merges where record_key = $1 limit $2", func(rows *sql.Rows) error {
 		var uid sql.RawBytes
 		var m sealedMerge
 		if err := rows.Scan(&uid, &m.sealed); err != nil {
@@ -336,7 +335,7 @@ func (d *draft) rekeyMerges(ctx context.Context, limit int) error {
 			d.rekeyed.merges = append(d.rekeyed.merges, m)
 		}
 		return nil
-	})
+	}, limit, func() int { return len(d.rekeyed.merges) })
 }
 
 type sealedMerge struct {

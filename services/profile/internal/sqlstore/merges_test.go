@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/narrowcast/narrowcast/pkg/audience"
 	"github.com/narrowcast/narrowcast/pkg/fault"
 	"github.com/narrowcast/narrowcast/pkg/keyring"
 	"github.com/narrowcast/narrowcast/pkg/sqldb"
@@ -80,6 +81,39 @@ func TestAMergeIsTakenBackAfterARotation(t *testing.T) {
 				t.Error("nothing was put under the new key")
 			}
 			keys.finish(t, s, keyring.Index, keys.begin(t, keyring.Index))
+			back(t, s, a, b)
+		})
+	}
+}
+
+// TestOneMissingKeyHidesNoOtherFromARotation has more merges under a key that nobody has any more than a step of a rotation takes.
+func TestOneMissingKeyHidesNoOtherFromARotation(t *testing.T) {
+	for name, where := range engines {
+		t.Run(name, func(t *testing.T) {
+			keys, lost := newKeys(t), newKeys(t)
+			s, a, b := mergedPair(t, sqlstore.Config{SQL: where(t), Keys: keys})
+			for n := byte(1); n <= 3; n++ {
+				uid := audience.UID{n} // before those of anybody
+				sealed, err := lost.Ring().Seal([]byte("lost"), append(uid[:], "merge"...))
+				if err != nil {
+					t.Fatal(err)
+				}
+				sqlstore.Damage(t, s, "insert into merges (uid, expire_time, record, record_key) select $1, max(expire_time), $2, $3 from merges", uid[:], sealed, int64(lost.primary(keyring.Contact)))
+			}
+			former := keys.begin(t, keyring.Contact)
+			for {
+				n, err := s.Rekey(t.Context(), 2)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if n == 0 {
+					break
+				}
+			}
+			use, err := s.KeyUse(t.Context())
+			if err != nil || use.Contact[former] != 0 || use.Contact[lost.primary(keyring.Contact)] != 3 {
+				t.Errorf("after the rotation in use are %+v (%v), want none under %d", use, err, former)
+			}
 			back(t, s, a, b)
 		})
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
+	"fmt"
 	"maps"
 	"slices"
 
@@ -102,6 +103,25 @@ func (s *Store) readTargets(ctx context.Context, tx *sql.Tx, uids []audience.UID
 		return nil
 	})
 	return targets, err
+}
+
+// Survivors returns which of the profiles are what the uid of another one leads to.
+func (s *Store) Survivors(ctx context.Context, uids []audience.UID) (map[audience.UID]bool, error) {
+	found := make(map[audience.UID]bool)
+	err := s.db.ReadTx(ctx, func(tx *sql.Tx) error {
+		return s.stmt.readSurvivors.each(ctx, tx, nil, keysOf(uids), func(rows *sql.Rows) error {
+			var target sql.RawBytes
+			if err := rows.Scan(&target); err != nil {
+				return err
+			}
+			found[audience.UID(target)] = true
+			return nil
+		})
+	})
+	if err != nil {
+		return nil, s.translate(fmt.Errorf("read survivors of merges: %w", err))
+	}
+	return found, nil
 }
 
 // person returns the uid of the profile that a person is now, or NotFound.

@@ -1,10 +1,12 @@
 package sqlstore
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/narrowcast/narrowcast/pkg/audience"
 	"github.com/narrowcast/narrowcast/pkg/fault"
@@ -39,19 +41,23 @@ func (r *rekeyed) merge(o rekeyed) {
 const (
 	nextContactKey = "select min(contact_key) from profiles where contact_key <> 0 and contact_key > $1"
 	nextIndexKey   = "select min(key_id) from identifiers where key_id > $1"
+	nextMergeKey   = "select min(record_key) from merges where record_key > $1"
+	nextAnswerKey  = "select min(contact_key) from requests where contact_key > $1 and contact_key <> 0"
 )
 
 type querier interface {
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
 
-func keysInUse(ctx context.Context, from querier, next string) (keys []int64, err error) {
-	for after := int64(-1); ; {
+// keysInUse returns what a query finds above $1 again and again; it may have further arguments.
+func keysInUse(ctx context.Context, from querier, next string, args ...any) (keys []int64, err error) {
+	args = append([]any{int64(-1)}, args...)
+	for {
 		var key sql.NullInt64
-		if err := from.QueryRowContext(ctx, next, after).Scan(&key); err != nil || !key.Valid {
+		if err := from.QueryRowContext(ctx, next, args...).Scan(&key); err != nil || !key.Valid {
 			return keys, err
 		}
-		keys, after = append(keys, key.Int64), key.Int64
+		keys, args[0] = append(keys, key.Int64), key.Int64
 	}
 }
 
@@ -172,10 +178,9 @@ func (d *draft) rekeyIdentifiers(ctx context.Context, limit int) (uids []audienc
 	return uids, nil
 }
 
+// rekeyRequests stages first answers that are sealed with another key than the primary, one that the ring has.
 func (d *draft) rekeyRequests(ctx context.Context, limit int) error {
-	rows, err := d.b.tx.QueryContext(ctx, d.b.s.text("select request_id, {uid}, contact from requests where contact_key <> 0 and contact_key <> $1 limit $2"),
-		int64(d.b.ring.PrimaryContact()), limit)
-	return eachRow(rows, err, func(rows *sql.Rows) error {
+	return d.eachFormer(ctx, nextAnswerKey, "select request_id, {uid}, contact from requests where contact_key = $1 limit $2", func(rows *sql.Rows) error {
 		var r sealedRequest
 		var uid sql.RawBytes
 		if err := rows.Scan(&r.id, &uid, &r.sealed); err != nil {
@@ -186,7 +191,28 @@ func (d *draft) rekeyRequests(ctx context.Context, limit int) error {
 			d.rekeyed.requests = append(d.rekeyed.requests, r)
 		}
 		return nil
-	})
+	}, limit, func() int { return len(d.rekeyed.requests) })
+}
+
+// eachFormer calls found for rows that are sealed with another key than the primary, key by key, until as many are staged as may be: those
+// whose key is missing must not hide the others.
+func (d *draft) eachFormer(ctx context.Context, next, query string, found func(*sql.Rows) error, limit int, staged func() int) error {
+	keys, err := keysInUse(ctx, d.b.tx, next)
+	if err != nil {
+		return err
+	}
+	before := staged()
+	for _, key := range keys {
+		left := limit - (staged() - before)
+		if key == int64(d.b.ring.PrimaryContact()) || left <= 0 {
+			continue
+		}
+		rows, err := d.b.tx.QueryContext(ctx, d.b.s.text(query), key, left)
+		if err := eachRow(rows, err, found); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // writeRekeyed seals and hashes anew what the group did not change otherwise. The head is locked, so what was read is what is there.
@@ -309,6 +335,44 @@ func (s *Store) checkKeys(ctx context.Context, from querier) error {
 	for _, key := range keys {
 		if !have[key] {
 			return keyMissing("index", key)
+		}
+	}
+	return nil
+}
+
+// checkSealed refuses what lies beside the profiles under contact keys that the ring has not, as far as it can still be asked for: what
+// is kept of merges, and first answers. A store that is open loses these when their time is up; one that is restored should have them.
+func (s *Store) checkSealed(ctx context.Context, tx *sql.Tx) error {
+	ring, now := s.cfg.Keys.Ring(), s.cfg.Now()
+	for _, c := range []struct {
+		next, sample string
+		since        time.Time
+		associated   func(audience.UID) []byte
+	}{
+		{
+			nextMergeKey + " and expire_time > $2", "select {uid}, record from merges where record_key = $1 and expire_time > $2 limit 1",
+			now, mergeSeal,
+		},
+		{
+			nextAnswerKey + " and create_time >= $2", "select {uid}, contact from requests where contact_key = $1 and create_time >= $2 limit 1",
+			now.Add(-cmp.Or(s.cfg.RequestsKept, requestsKept)), func(uid audience.UID) []byte { return uid[:] },
+		},
+	} {
+		keys, err := keysInUse(ctx, tx, c.next, c.since.UnixMicro())
+		if err != nil {
+			return err
+		}
+		for _, key := range keys {
+			var uid, sealed []byte
+			if err := tx.QueryRowContext(ctx, s.text(c.sample), key, c.since.UnixMicro()).Scan(&uid, &sealed); err != nil {
+				return err
+			}
+			switch _, err := ring.Open(sealed, c.associated(audience.UID(uid))); {
+			case fault.ReasonOf(err) == keyring.ReasonKeyUnknown:
+				return keyMissing("contact", key)
+			case err != nil:
+				return err
+			}
 		}
 	}
 	return nil

@@ -19,6 +19,9 @@ type statements struct {
 	list          *sql.Stmt
 	head          *sql.Stmt
 	readRedirects *keyed
+	readSurvivors *keyed
+	readStories   *keyed
+	readDue       *keyed
 	mark          *sql.Stmt
 	oldestMark    *sql.Stmt
 	countDue      *sql.Stmt
@@ -59,6 +62,9 @@ func (st *statements) prepare(ctx context.Context, db *sqldb.DB) error {
 	st.readProfiles = p.keyed(db.Read, profiles+"{in uid}", 0)
 	st.resolve = p.keyed(db.Read, "select hash, {uid} from identifiers where key_id = $1 and hash {in hash}", 1)
 	st.readRedirects = p.keyed(db.Read, "select {uid}, {target} from redirects where uid {in uid}", 0)
+	st.readSurvivors = p.keyed(db.Read, "select {target} from redirects where target {in uid}", 0)
+	st.readStories = p.keyed(db.Read, "select {uid}, body from events where uid {in uid}", 0)
+	st.readDue = p.keyed(db.Read, "select {uid}, day from due where uid {in uid}", 0)
 	st.list = p.one(db.Read, profiles+"> $1 order by uid limit $2")
 	st.head = p.one(db.Read, headQuery)
 	st.mark = p.one(db.Read, "select mark from marks where revision >= $1 order by revision limit 1")

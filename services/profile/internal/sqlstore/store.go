@@ -49,6 +49,9 @@ type Config struct {
 	UndoPeriod time.Duration
 }
 
+// requestsKept is how long answers are kept by request id unless the configuration says otherwise.
+const requestsKept = time.Hour
+
 // writerCache is the page cache of SQLite's writing connection.
 const writerCache = 64 << 20
 
@@ -77,7 +80,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		cfg.MarksKept = 1_000_000
 	}
 	if cfg.RequestsKept <= 0 {
-		cfg.RequestsKept = time.Hour
+		cfg.RequestsKept = requestsKept
 	}
 	if cfg.UndoPeriod <= 0 {
 		cfg.UndoPeriod = 30 * 24 * time.Hour

@@ -46,13 +46,7 @@ func (f *campaignFields) campaign() (*campaignv1.Campaign, error) {
 		}
 		c.Objective = campaignv1.Campaign_Objective(value)
 	}
-	if b := deref(f.Budget); b != "" {
-		currency, amount, both := strings.Cut(b, ":")
-		if !both {
-			wrong.Add("campaign.budget", reasonInvalidNumber, fmt.Sprintf("%q is not a currency and an amount such as EUR:5000", b))
-		}
-		c.Budget = &typev1.Money{CurrencyCode: strings.ToUpper(currency), Amount: amount}
-	}
+	c.Budget = moneyOf(wrong, "campaign.budget", deref(f.Budget))
 	return c, wrong.Err()
 }
 
@@ -143,6 +137,18 @@ func campaignState(m *campaignv1.Campaign) string {
 
 func objective(m *campaignv1.Campaign) string {
 	return strings.ToLower(strings.TrimPrefix(m.GetObjective().String(), "OBJECTIVE_"))
+}
+
+// moneyOf reads an amount with its currency; "" is none.
+func moneyOf(wrong *fault.Violations, path, text string) *typev1.Money {
+	if text == "" {
+		return nil
+	}
+	currency, amount, both := strings.Cut(text, ":")
+	if !both {
+		wrong.Add(path, reasonInvalidNumber, fmt.Sprintf("%q is not a currency and an amount such as EUR:5000", text))
+	}
+	return &typev1.Money{CurrencyCode: strings.ToUpper(currency), Amount: amount}
 }
 
 func money(m *typev1.Money) string {

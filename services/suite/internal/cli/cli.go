@@ -60,6 +60,7 @@ type commands struct {
 	Persona    personaCommands           `cmd:"" help:"Describe who a segment is."`
 	Campaign   campaignCommands          `cmd:"" help:"Keep campaigns."`
 	Profile    profileCommands           `cmd:"" help:"Read and write single profiles."`
+	Event      eventCommands             `cmd:"" help:"Record what people did, one event or a file of them."`
 	Attribute  attributeCommands         `cmd:"" help:"Declare custom attributes."`
 	Keys       keysCommands              `cmd:"" help:"Make and change the file of keys that protect contact data."`
 	Completion kongcompletion.Completion `cmd:"" help:"Print how to switch on completion in a shell."`

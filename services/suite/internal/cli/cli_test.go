@@ -45,11 +45,12 @@ func decode(t *testing.T, text string) map[string]any {
 
 func TestEveryCommandHasHelp(t *testing.T) {
 	for _, verb := range []string{
-		"", "up", "migrate", "demo", "import", "audience", "audience count", "audience members", "audience explain", "audience list", "audience get",
+		"", "up", "migrate", "backup", "restore", "doctor", "demo", "import", "audience", "audience count", "audience members", "audience explain", "audience list", "audience get",
 		"audience save", "audience delete", "segment create", "segment list", "segment get", "segment update", "segment delete",
 		"segment preview", "segment breakdown", "segment add", "segment remove", "persona generate", "persona create", "persona list",
 		"persona get", "persona update", "persona delete", "campaign create", "campaign list", "campaign get", "campaign update",
-		"campaign delete", "profile get", "profile list", "profile create", "profile update", "profile delete", "attribute create",
+		"campaign delete", "profile get", "profile list", "profile create", "profile update", "profile delete", "profile resolve", "profile merge",
+		"profile unmerge", "profile export", "event record", "event import", "event list", "event delete", "attribute create",
 		"attribute list", "attribute get", "attribute update", "keys create", "keys list", "keys add", "keys promote", "keys disable",
 		"keys enable", "keys remove", "completion", "version",
 	} {

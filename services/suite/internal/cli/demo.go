@@ -13,6 +13,7 @@ import (
 	"github.com/narrowcast/narrowcast/pkg/population"
 	campaignv1 "github.com/narrowcast/narrowcast/proto/gen/go/narrowcast/campaign/v1"
 	personav1 "github.com/narrowcast/narrowcast/proto/gen/go/narrowcast/persona/v1"
+	profilev1 "github.com/narrowcast/narrowcast/proto/gen/go/narrowcast/profile/v1"
 	segmentv1 "github.com/narrowcast/narrowcast/proto/gen/go/narrowcast/segment/v1"
 	typev1 "github.com/narrowcast/narrowcast/proto/gen/go/narrowcast/type/v1"
 	"github.com/narrowcast/narrowcast/services/suite"
@@ -176,9 +177,9 @@ func (c *demoCommand) fill(s *session) error {
 	crowd := population.New(c.Seed, c.People)
 	bar := s.progress("importing "+table.Int(crowd.Len())+" synthetic people", int64(crowd.Len()))
 	begun := s.env.Now()
-	result, err := upload.Run(s.ctx, s.client.Profiles, func(yield func(upload.Item, error) bool) {
+	result, err := upload.Run(s.ctx, s.client.Profiles, func(yield func(upload.Item[*profilev1.Profile], error) bool) {
 		for _, p := range crowd.All() {
-			if !yield(upload.Item{Profile: people.Profile(&p)}, nil) {
+			if !yield(upload.Item[*profilev1.Profile]{Row: people.Profile(&p)}, nil) {
 				return
 			}
 		}

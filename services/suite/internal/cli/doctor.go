@@ -75,6 +75,7 @@ func (c *doctorCommand) index(s *session) (lines []checked, err error) {
 			Profiles: s.client.Profiles, Segments: conn, Blocks: redisblocks.New(store), Examples: c.Examples, Wait: s.opts.Timeout,
 		})
 	}
+	results = append(results, doctor.Segments(s.ctx, doctor.SegmentsConfig{Segments: s.client.Segments, Audiences: s.client.Audiences, Examples: c.Examples})...)
 	for _, r := range results {
 		line := checked{Check: r.Check, Result: resultOK, Count: r.Count, Examples: r.Examples, Note: r.Note}
 		switch {
@@ -96,7 +97,12 @@ func (c *doctorCommand) store(s *session) []checked {
 		lines, at[name] = append(lines, checked{Check: name, Result: resultOK}), i
 	}
 	n, err := suite.Examine(s.ctx, c.Config, c.NewLogger(s.env.Stderr), func(p suite.Problem) {
-		line := &lines[at[p.Check]]
+		i, listed := at[p.Check]
+		if !listed {
+			i = len(lines)
+			lines, at[p.Check] = append(lines, checked{Check: p.Check}), i
+		}
+		line := &lines[i]
 		line.Result = resultDiffers
 		if line.Count++; len(line.Examples) < c.Examples {
 			line.Examples = append(line.Examples, strings.TrimPrefix(p.Name+": "+p.What, ": "))
@@ -108,7 +114,8 @@ func (c *doctorCommand) store(s *session) []checked {
 			lines[i].Result, lines[i].Note = resultUnknown, err.Error()
 		case err == nil && i == 0:
 			lines[i].Note = strconv.FormatInt(n.Profiles, 10) + " profiles, " + strconv.FormatInt(n.Identifiers, 10) + " identifiers, " +
-				strconv.FormatInt(n.Tombstones, 10) + " tombstones"
+				strconv.FormatInt(n.Tombstones, 10) + " tombstones, " + strconv.FormatInt(n.Events, 10) + " events, " +
+				strconv.FormatInt(n.Merges, 10) + " merges kept"
 		}
 	}
 	return lines

@@ -9,7 +9,9 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"maps"
 	"os"
+	"slices"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -30,6 +32,7 @@ type importCommand struct {
 	ImportID   string `help:"Id of the import: the same id goes on where it stopped. None: made from the contents of both files."`
 	Reject     string `help:"File (CSV) to write refused rows to, with line and reason." placeholder:"FILE"`
 	RejectRows bool   `help:"Write the refused rows themselves to the reject file too."`
+	Source     string `help:"System that the rows come from, such as crm: a merge can prefer the more trusted of two."`
 	Declare    bool   `help:"Declare the attributes of the mapping that are not declared yet." default:"true" negatable:""`
 	DryRun     bool   `help:"Read and map only; nothing is sent or declared."`
 	writing
@@ -44,20 +47,11 @@ func (c *importCommand) run(s *session) error {
 	if err != nil {
 		return err
 	}
-	file, err := os.Open(c.File)
+	file, size, id, err := openImport(c.File, c.ImportID, text)
 	if err != nil {
-		return usage("%v", err)
+		return err
 	}
 	defer file.Close() // only read: there is nothing to lose
-	size, id := int64(0), c.ImportID
-	if info, err := file.Stat(); err == nil {
-		size = info.Size()
-	}
-	if id == "" {
-		if id, err = contentID(file, text); err != nil {
-			return err
-		}
-	}
 	known, err := c.schema(s, m)
 	if err != nil {
 		return err
@@ -85,6 +79,23 @@ func (c *importCommand) run(s *session) error {
 		s.settle(c.writing, result.Token)
 	}
 	return c.report(s, id, result, refused, titlesOf(m, rows))
+}
+
+// openImport opens a file to import, and returns its size and the id of the import: the one that was given, or one that is the same for the
+// same file and what it is read by.
+func openImport(name, id string, by []byte) (file *os.File, size int64, _ string, err error) {
+	if file, err = os.Open(name); err != nil {
+		return nil, 0, "", usage("%v", err)
+	}
+	if info, err := file.Stat(); err == nil {
+		size = info.Size()
+	}
+	if id == "" {
+		if id, err = contentID(file, by); err != nil {
+			return nil, 0, "", errors.Join(err, file.Close())
+		}
+	}
+	return file, size, id, nil
 }
 
 // contentID is an import id that is the same for the same file and mapping.
@@ -167,7 +178,7 @@ func (s *session) declare(wanted, known []*profilev1.Attribute) ([]*profilev1.At
 // send maps and uploads. refused is how many rows did not become profiles.
 func (c *importCommand) send(s *session, rows *mapping.Rows, id string, rejects *rejects, progress func(upload.Result)) (upload.Result, int64, error) {
 	var refused int64
-	source := func(yield func(upload.Item, error) bool) {
+	source := func(yield func(upload.Item[*profilev1.Profile], error) bool) {
 		for {
 			row, err := rows.Next()
 			if errors.Is(err, io.EOF) {
@@ -180,14 +191,14 @@ func (c *importCommand) send(s *session, rows *mapping.Rows, id string, rejects 
 					continue
 				}
 			}
-			if !yield(upload.Item{Line: row.Line, Profile: row.Profile}, err) || err != nil {
+			if !yield(upload.Item[*profilev1.Profile]{Line: row.Line, Row: row.Profile}, err) || err != nil {
 				return
 			}
 		}
 	}
 	if c.DryRun {
 		var r upload.Result
-		for _, err := range iter.Seq2[upload.Item, error](source) {
+		for _, err := range iter.Seq2[upload.Item[*profilev1.Profile], error](source) {
 			if err != nil {
 				return r, refused, err
 			}
@@ -199,21 +210,24 @@ func (c *importCommand) send(s *session, rows *mapping.Rows, id string, rejects 
 	}
 	var failed error
 	result, err := upload.Run(s.ctx, s.client.Profiles, source, upload.Options{
-		ImportID: id, OnProgress: progress,
+		ImportID: id, Source: c.Source, OnProgress: progress,
 		OnReject: func(r upload.Rejection) { failed = errors.Join(failed, rejects.refused(r)) },
-		Wait: func(ctx context.Context, d time.Duration) error {
-			s.note("the profile service is away; trying again\n")
-			t := time.NewTimer(d)
-			defer t.Stop()
-			select {
-			case <-t.C:
-				return nil
-			case <-ctx.Done():
-				return ctx.Err()
-			}
-		},
+		Wait:     s.away,
 	})
 	return result, refused, errors.Join(err, failed)
+}
+
+// away waits before a service that does not answer is asked again.
+func (s *session) away(ctx context.Context, d time.Duration) error {
+	s.note("the profile service is away; trying again\n")
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // titlesOf is what the job titles of the file said; nil if the mapping reads none.
@@ -231,6 +245,9 @@ func (c *importCommand) report(s *session, id string, r upload.Result, refused i
 			"import_id": id, "committed_through": r.Committed, "created": r.Created, "updated": r.Updated, "unchanged": r.Unchanged,
 			"rejected_by_service": r.Rejected, "rejected_by_mapping": refused, "resumed_from": r.Resumed, "consistency_token": r.Token,
 			"dry_run": c.DryRun,
+		}
+		if len(r.Warnings) > 0 {
+			fields["warnings"] = r.Warnings
 		}
 		if titles != nil {
 			fields["job_titles"] = map[string]any{"read": titles.Read, "below_confidence": titles.BelowThreshold, "unknown": titles.Unknown}
@@ -254,6 +271,11 @@ func (c *importCommand) report(s *session, id string, r upload.Result, refused i
 	if err := s.print("%s profiles created, %s changed, %s as they were, %s rows rejected\n",
 		table.Int(r.Created), table.Int(r.Updated), table.Int(r.Unchanged), table.Int(r.Rejected+refused)); err != nil {
 		return err
+	}
+	for _, code := range slices.Sorted(maps.Keys(r.Warnings)) {
+		if err := s.print("%s rows are stored as they were given and look wrong: %s\n", table.Int(r.Warnings[code]), code); err != nil {
+			return err
+		}
 	}
 	if r.Rejected+refused > 0 && c.Reject == "" {
 		s.note("  next  --reject=FILE writes the rejected rows with line and reason\n")

@@ -3,6 +3,7 @@ package cli
 import (
 	"strconv"
 
+	"github.com/narrowcast/narrowcast/pkg/fault"
 	"github.com/narrowcast/narrowcast/pkg/keyring"
 	"github.com/narrowcast/narrowcast/services/suite/internal/table"
 )
@@ -29,14 +30,21 @@ type keyChoice struct {
 	ID   uint32 `required:"" name:"id" help:"Id of the key, as keys list shows it."`
 }
 
-type keysCreate struct{ keyFile }
+type keysCreate struct {
+	keyFile
+	Keep bool `help:"Leave a file that is there already as it is, for scripts that run each time."`
+}
 
 func (c *keysCreate) run(s *session) error {
 	k, err := keyring.New()
 	if err != nil {
 		return err
 	}
-	if err := keyring.Create(c.File, k); err != nil {
+	err = keyring.Create(c.File, k)
+	if c.Keep && fault.ReasonOf(err) == keyring.ReasonExist {
+		return (&keysList{c.keyFile}).run(s)
+	}
+	if err != nil {
 		return err
 	}
 	s.note("keep a copy of %s apart from the backups of the data; what is sealed with lost keys is lost\n", c.File)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -49,6 +50,12 @@ func TestKeysAreRotatedOnTheCommandLine(t *testing.T) {
 	}
 	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("the file is %v, %v", info, err)
+	}
+	if kept := keys(t, "create", file, "--keep"); !slices.Equal(kept.Keys, made.Keys) {
+		t.Errorf("kept %v, want %v", kept, made)
+	}
+	if fresh := keys(t, "create", filepath.Join(t.TempDir(), "keys.json"), "--keep"); len(fresh.Keys) != 2 || fresh.Keys[0].ID == made.Keys[0].ID {
+		t.Errorf("where there is no file, made %v", fresh)
 	}
 	for i, kind := range []string{"contact", "index"} {
 		old := fmt.Sprint(made.Keys[i].ID)

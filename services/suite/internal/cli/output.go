@@ -181,6 +181,10 @@ func (s *session) next(c complaint) string {
 		return "narrowcast attribute list shows the declared ones; narrowcast attribute create declares one"
 	case "RULE_UNKNOWN_SEGMENT", "UNKNOWN_SEGMENT", "SEGMENT_NOT_FOUND":
 		return "narrowcast segment list shows the segments"
+	case "GATE_DENIED":
+		return "--export-token or NARROWCAST_EXPORT_TOKEN: the token that the services were started with; without one nobody may export"
+	case "NOT_ONE_PROFILE":
+		return "narrowcast profile resolve --file shows all who have it; narrowcast profile merge makes one of two"
 	case keyring.ReasonKeyNotFound:
 		return "narrowcast keys list shows the keys of a file"
 	case "AUDIENCE_NOT_FOUND":

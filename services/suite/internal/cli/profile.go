@@ -21,6 +21,11 @@ type profileCommands struct {
 	Create profileCreate `cmd:"" help:"Create a profile from JSON."`
 	Update profileUpdate `cmd:"" help:"Change a profile."`
 	Delete profileDelete `cmd:"" help:"Delete a profile."`
+
+	Resolve profileResolve `cmd:"" help:"Find profiles by their identifiers."`
+	Merge   profileMerge   `cmd:"" help:"Make one profile of two that are one person."`
+	Unmerge profileUnmerge `cmd:"" help:"Undo a merge."`
+	Export  profileExport  `cmd:"" help:"Print identifiers of profiles as a destination wants them, of those who have consented."`
 }
 
 type profileGet struct {
@@ -96,6 +101,7 @@ func (s *session) showProfile(p *profilev1.Profile) error {
 		"needs", texts(p.GetNeeds()), "channels", strings.Join(wire.Channels.TextsOf(p.GetPreferredChannels().GetValues()), ", "),
 		"brands", texts(p.GetPreferredBrands()),
 	}
+	pairs = append(pairs, behaviour(p.GetTraits())...)
 	for _, c := range p.GetConsents() {
 		channel, until := wire.Channels.Text(c.GetChannel()), ""
 		if channel == "" {
@@ -111,6 +117,9 @@ func (s *session) showProfile(p *profilev1.Profile) error {
 	}
 	for _, id := range slices.Sorted(maps.Keys(p.GetCustom())) {
 		pairs = append(pairs, "custom."+id, customText(p.GetCustom()[id]))
+	}
+	for _, w := range p.GetWarnings() {
+		pairs = append(pairs, "warning", w.GetField()+": "+w.GetMessage()+" ("+w.GetCode()+")")
 	}
 	return s.facts(append(pairs, "etag", p.GetEtag(), "token", p.GetConsistencyToken())...)
 }

@@ -25,8 +25,15 @@ type running struct {
 // run runs all services until the test ends; redis is a URL, empty: blocks in memory.
 func run(t *testing.T, redis string) running {
 	t.Helper()
+	return runWith(t, func(c *suite.Config) { c.Redis = config.NewSecret(redis) })
+}
+
+// runWith is run with another configuration.
+func runWith(t *testing.T, change func(*suite.Config)) running {
+	t.Helper()
 	cfg := suite.Default()
-	cfg.Listen, cfg.HTTP, cfg.DataDir, cfg.Redis = "127.0.0.1:0", "none", t.TempDir(), config.NewSecret(redis)
+	cfg.Listen, cfg.HTTP, cfg.DataDir = "127.0.0.1:0", "none", t.TempDir()
+	change(&cfg)
 	s, err := suite.New(cfg, suite.Deps{Logger: testkit.Logger(t)})
 	if err != nil {
 		t.Fatal(err)

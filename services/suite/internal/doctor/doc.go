@@ -5,8 +5,8 @@
 // name resources only, never a value. Each profile's rows and columns are derived as the segment service derives them, with the same code,
 // and compared as a sum of hashes, so that a store of any size takes some tens of bytes for each profile.
 //
-// It does not recount segments. Where blocks are in the memory of another process nobody else can read them: then only counts are
-// compared.
+// Segments are recounted through the services: their rows against their rules, which rows and columns of facts answer. Where blocks are in the
+// memory of another process nobody else can read them: then only counts are compared.
 //
 // The command line calls it.
 package doctor

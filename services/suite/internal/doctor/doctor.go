@@ -11,10 +11,11 @@ import (
 
 // What is looked at.
 const (
-	CheckBlocks  = "index.blocks"  // every block can be read and passes its checks
-	CheckMembers = "index.members" // every profile is in the index once, and nobody else is
-	CheckFacts   = "index.facts"   // rows and columns say of each profile what the store says
-	CheckCounts  = "index.counts"  // counts that the services give are those of the store
+	CheckBlocks   = "index.blocks"   // every block can be read and passes its checks
+	CheckMembers  = "index.members"  // every profile is in the index once, and nobody else is
+	CheckFacts    = "index.facts"    // rows and columns say of each profile what the store says
+	CheckCounts   = "index.counts"   // counts that the services give are those of the store
+	CheckSegments = "index.segments" // a segment has those of whom its rule holds
 )
 
 // Result is what came of one check.

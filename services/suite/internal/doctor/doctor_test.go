@@ -16,7 +16,9 @@ import (
 	"github.com/narrowcast/narrowcast/pkg/client"
 	"github.com/narrowcast/narrowcast/pkg/config"
 	"github.com/narrowcast/narrowcast/pkg/testkit"
+	campaignv1 "github.com/narrowcast/narrowcast/proto/gen/go/narrowcast/campaign/v1"
 	profilev1 "github.com/narrowcast/narrowcast/proto/gen/go/narrowcast/profile/v1"
+	segmentv1 "github.com/narrowcast/narrowcast/proto/gen/go/narrowcast/segment/v1"
 	typev1 "github.com/narrowcast/narrowcast/proto/gen/go/narrowcast/type/v1"
 	"github.com/narrowcast/narrowcast/services/suite"
 	"github.com/narrowcast/narrowcast/services/suite/e2e/worldtest"
@@ -226,5 +228,99 @@ func TestCountsAreComparedWhereBlocksAreInMemory(t *testing.T) {
 	r := counts(each(names[3], func(m *profilev1.WatchProfilesResponse, i int) { m.Changes = slices.Delete(m.Changes, i, i+1) }))
 	if r.Failed || r.Count < 2 || !slices.Contains(r.Examples, "everybody: the services count 200, the store has 199") {
 		t.Errorf("with one more in the index: %+v", r)
+	}
+}
+
+// counting is a client that counts some audiences wrongly.
+type counting struct {
+	campaignv1.AudienceServiceClient
+	add func(spec *campaignv1.AudienceSpec) int64
+}
+
+func (c *counting) CountAudience(ctx context.Context, req *campaignv1.CountAudienceRequest, opts ...grpc.CallOption) (*campaignv1.CountAudienceResponse, error) {
+	res, err := c.AudienceServiceClient.CountAudience(ctx, req, opts...)
+	if err == nil {
+		res.Count += c.add(req.GetAudience().GetSpec())
+	}
+	return res, err
+}
+
+func TestSegmentsAreCountedOnceMore(t *testing.T) {
+	p := worldtest.Start(t, worldtest.Config(suite.All, t.TempDir()), suite.Deps{Logger: worldtest.Logger(t), Assigner: worldtest.Spread(3)})
+	c := worldtest.Client(t, client.Config{Addr: p.Addr, ReadYourWrites: true})
+	names := populate(t, c)
+	for _, s := range []struct{ id, rule string }{
+		{"french", `region.within("FR")`}, {"old", "age() >= 60"}, {"senior", `job_level >= "director" || gender == "female"`},
+		{"old-french", `segment("segments/old") && segment("segments/french")`},
+	} {
+		_, err := c.Segments.CreateSegment(t.Context(), &segmentv1.CreateSegmentRequest{
+			SegmentId: s.id, Segment: &segmentv1.Segment{Definition: &segmentv1.Segment_Rule{Rule: s.rule}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, err := c.Segments.CreateSegment(t.Context(), &segmentv1.CreateSegmentRequest{
+		SegmentId: "listed", Segment: &segmentv1.Segment{Definition: &segmentv1.Segment_StaticList_{StaticList: &segmentv1.Segment_StaticList{}}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Segments.AddSegmentMembers(t.Context(), &segmentv1.AddSegmentMembersRequest{Name: "segments/listed", Profiles: names[:3]}); err != nil {
+		t.Fatal(err)
+	}
+	active(t, c)
+	recount := func(add func(*campaignv1.AudienceSpec) int64) doctor.Result {
+		t.Helper()
+		return found(t, doctor.Segments(t.Context(), doctor.SegmentsConfig{
+			Segments: c.Segments, Audiences: &counting{c.Audiences, add}, Examples: 9,
+		}), doctor.CheckSegments)
+	}
+	if r := recount(func(*campaignv1.AudienceSpec) int64 { return 0 }); r.Failed || r.Count > 0 || r.Note != "5 segments" {
+		t.Errorf("of a sound index: %+v", r)
+	}
+	for what, w := range map[string]struct {
+		add  func(*campaignv1.AudienceSpec) int64
+		says string
+	}{
+		"one more by the rule": {func(s *campaignv1.AudienceSpec) int64 {
+			if s.GetFilter() == `region.within("FR")` && len(s.GetAllSegments()) == 0 {
+				return 1
+			}
+			return 0
+		}, "segments/french: 100 are in it, its rule holds of 101, and of 100 of those who are in it"},
+		"others by the rule": {func(s *campaignv1.AudienceSpec) int64 {
+			if s.GetFilter() == `region.within("FR")` && len(s.GetAllSegments()) > 0 {
+				return -1
+			}
+			return 0
+		}, "segments/french: 100 are in it, its rule holds of 100, and of 99 of those who are in it"},
+		"more than were listed": {func(s *campaignv1.AudienceSpec) int64 {
+			if slices.Equal(s.GetAllSegments(), []string{"segments/listed"}) {
+				return 2
+			}
+			return 0
+		}, "segments/listed: 5 are in it, and 3 were put on its list"},
+	} {
+		if r := recount(w.add); r.Failed || r.Count != 1 || !slices.Equal(r.Examples, []string{w.says}) {
+			t.Errorf("%s: %+v, want %q", what, r, w.says)
+		}
+	}
+}
+
+// active waits until every segment answers by its current version.
+func active(t *testing.T, c *client.Client) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), worldtest.Patience)
+	defer cancel()
+	for {
+		list, err := c.Segments.ListSegments(ctx, &segmentv1.ListSegmentsRequest{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.ContainsFunc(list.GetSegments(), func(s *segmentv1.Segment) bool { return s.GetState() != segmentv1.Segment_STATE_ACTIVE }) {
+			return
+		}
+		worldtest.Pause(ctx, 20*time.Millisecond)
 	}
 }

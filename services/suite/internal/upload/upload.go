@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"maps"
 	"sync"
 	"time"
 
@@ -16,10 +17,10 @@ import (
 	profilev1 "github.com/narrowcast/narrowcast/proto/gen/go/narrowcast/profile/v1"
 )
 
-// Item is one row to send.
-type Item struct {
-	Line    int // of the file, for rejections; 0: none
-	Profile *profilev1.Profile
+// Item is one row to send: a profile or an event.
+type Item[R proto.Message] struct {
+	Line int // of the file, for rejections; 0: none
+	Row  R
 }
 
 // Rejection is a row that the service refused.
@@ -31,18 +32,28 @@ type Rejection struct {
 // Result is how far an import has come. Counts are of the whole import, earlier runs with the same id included.
 type Result struct {
 	Committed int64 // rows that are durable or rejected for good
+	// Of profiles.
 	Created   int64
 	Updated   int64
 	Unchanged int64
-	Rejected  int64
-	Token     string // a state that includes everything committed
-	Resumed   int64  // rows that an earlier run with the same id had committed
-	Breaks    int    // connections that broke and were made again
+	// Of events.
+	Recorded   int64
+	Duplicates int64
+	Rejected   int64
+	// Warnings about rows of this run that were accepted, by their code.
+	Warnings map[string]int64
+	Token    string // a state that includes everything committed
+	Resumed  int64  // rows that an earlier run with the same id had committed
+	Breaks   int    // connections that broke and were made again
 }
 
 // Options of an import.
 type Options struct {
 	ImportID string
+	// Source is the system that profiles come from; "": not stated.
+	Source string
+	// CreateProfiles makes a profile for an external id that nobody has, rather than that its event is rejected.
+	CreateProfiles bool
 	// OnProgress hears of every commit; OnReject of every refused row. They are called one at a time, in order.
 	OnProgress func(Result)
 	OnReject   func(Rejection)
@@ -59,43 +70,104 @@ const (
 	maxFruitless = 8
 )
 
-type chunk struct {
+// contract is what imports of one kind have of their own: Q are the messages sent, A the answers, R the rows.
+type contract[Q, A any, R proto.Message] struct {
+	open  func(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[Q, A], error)
+	start *Q
+	chunk func(offset int64, rows []R) *Q
+	// count takes the counts of an answer over, and returns what all answers have.
+	count func(a *A, to *Result) answer
+}
+
+// answer is what all answers have.
+type answer interface {
+	GetCommittedThrough() int64
+	GetRejected() int64
+	GetRejections() []*profilev1.ImportProfilesResponse_Rejection
+	GetConsistencyToken() string
+}
+
+type chunk[R any] struct {
 	offset int64
-	rows   []*profilev1.Profile
+	rows   []R
 	lines  []int
 }
 
-func (c *chunk) end() int64 { return c.offset + int64(len(c.rows)) }
+func (c *chunk[R]) end() int64 { return c.offset + int64(len(c.rows)) }
 
 // upload is an import under way. The mutex guards what the receiving side changes.
-type upload struct {
+type upload[Q, A any, R proto.Message] struct {
 	opts Options
-	next func() (Item, error, bool)
-	read int64 // rows taken from the source
-	done bool  // the source has ended
-	held *Item // taken from the source and not in a chunk yet
+	kind contract[Q, A, R]
+	next func() (Item[R], error, bool)
+	read int64    // rows taken from the source
+	done bool     // the source has ended
+	held *Item[R] // taken from the source and not in a chunk yet
 
 	mu      sync.Mutex
 	moved   chan struct{} // closed and replaced when committed moves or the stream ends
 	result  Result
-	unacked []*chunk
+	unacked []*chunk[R]
 	first   bool // no answer has come yet in any stream
 	ended   error
 }
 
-// Run sends all rows. An error of the source ends the import: the rows before it stay. An error of the service is returned
+// Run sends all profiles. An error of the source ends the import: the rows before it stay. An error of the service is returned
 // with the result so far; UNAVAILABLE is tried again first, as long as there is progress.
-func Run(ctx context.Context, client profilev1.ProfileServiceClient, rows iter.Seq2[Item, error], opts Options) (Result, error) {
+func Run(ctx context.Context, client profilev1.ProfileServiceClient, rows iter.Seq2[Item[*profilev1.Profile], error], opts Options) (Result, error) {
+	type request = profilev1.ImportProfilesRequest
+	return run(ctx, rows, opts, contract[request, profilev1.ImportProfilesResponse, *profilev1.Profile]{
+		open:  client.ImportProfiles,
+		start: &request{Message: &profilev1.ImportProfilesRequest_Start_{Start: &profilev1.ImportProfilesRequest_Start{ImportId: opts.ImportID, Source: opts.Source}}},
+		chunk: func(offset int64, rows []*profilev1.Profile) *request {
+			return &request{Message: &profilev1.ImportProfilesRequest_Chunk_{Chunk: &profilev1.ImportProfilesRequest_Chunk{Offset: offset, Profiles: rows}}}
+		},
+		count: func(a *profilev1.ImportProfilesResponse, to *Result) answer {
+			to.Created, to.Updated, to.Unchanged = a.GetCreated(), a.GetUpdated(), a.GetUnchanged()
+			if len(a.GetWarnings()) > 0 {
+				sum := maps.Clone(to.Warnings) // results that were given out stay as they are
+				if sum == nil {
+					sum = make(map[string]int64)
+				}
+				for code, n := range a.GetWarnings() {
+					sum[code] += n
+				}
+				to.Warnings = sum
+			}
+			return a
+		},
+	})
+}
+
+// RunEvents is Run for events.
+func RunEvents(ctx context.Context, client profilev1.EventServiceClient, rows iter.Seq2[Item[*profilev1.Event], error], opts Options) (Result, error) {
+	type request = profilev1.ImportEventsRequest
+	return run(ctx, rows, opts, contract[request, profilev1.ImportEventsResponse, *profilev1.Event]{
+		open: client.ImportEvents,
+		start: &request{Message: &profilev1.ImportEventsRequest_Start_{
+			Start: &profilev1.ImportEventsRequest_Start{ImportId: opts.ImportID, CreateProfiles: opts.CreateProfiles},
+		}},
+		chunk: func(offset int64, rows []*profilev1.Event) *request {
+			return &request{Message: &profilev1.ImportEventsRequest_Chunk_{Chunk: &profilev1.ImportEventsRequest_Chunk{Offset: offset, Events: rows}}}
+		},
+		count: func(a *profilev1.ImportEventsResponse, to *Result) answer {
+			to.Recorded, to.Duplicates = a.GetRecorded(), a.GetDuplicates()
+			return a
+		},
+	})
+}
+
+func run[Q, A any, R proto.Message](ctx context.Context, rows iter.Seq2[Item[R], error], opts Options, kind contract[Q, A, R]) (Result, error) {
 	next, stop := iter.Pull2(rows)
 	defer stop()
-	u := &upload{opts: opts, next: next, moved: make(chan struct{}), first: true}
+	u := &upload[Q, A, R]{opts: opts, kind: kind, next: next, moved: make(chan struct{}), first: true}
 	if u.opts.Wait == nil {
 		u.opts.Wait = sleep
 	}
 	fruitless := 0
 	for {
 		before := u.progress().Committed
-		err := u.attempt(ctx, client)
+		err := u.attempt(ctx)
 		if err == nil {
 			return u.progress(), nil
 		}
@@ -130,24 +202,21 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-func (u *upload) progress() Result {
+func (u *upload[Q, A, R]) progress() Result {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	return u.result
 }
 
-type stream = grpc.BidiStreamingClient[profilev1.ImportProfilesRequest, profilev1.ImportProfilesResponse]
-
 // attempt sends over one stream until everything is committed or the stream breaks.
-func (u *upload) attempt(ctx context.Context, client profilev1.ProfileServiceClient) error {
+func (u *upload[Q, A, R]) attempt(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	s, err := client.ImportProfiles(ctx)
+	s, err := u.kind.open(ctx)
 	if err != nil {
 		return err
 	}
-	start := &profilev1.ImportProfilesRequest_Start{ImportId: u.opts.ImportID}
-	if err := s.Send(&profilev1.ImportProfilesRequest{Message: &profilev1.ImportProfilesRequest_Start_{Start: start}}); err != nil && !errors.Is(err, io.EOF) {
+	if err := s.Send(u.kind.start); err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}
 	answer, err := s.Recv()
@@ -157,7 +226,7 @@ func (u *upload) attempt(ctx context.Context, client profilev1.ProfileServiceCli
 	u.take(answer)
 	u.mu.Lock()
 	u.ended = nil
-	again := append([]*chunk(nil), u.unacked...)
+	again := append([]*chunk[R](nil), u.unacked...)
 	u.mu.Unlock()
 
 	var receiving sync.WaitGroup
@@ -190,7 +259,7 @@ func orBroken(err error) error {
 }
 
 // receive takes answers until the stream ends.
-func (u *upload) receive(s stream) {
+func (u *upload[Q, A, R]) receive(s grpc.BidiStreamingClient[Q, A]) {
 	for {
 		answer, err := s.Recv()
 		if err != nil {
@@ -206,15 +275,16 @@ func (u *upload) receive(s stream) {
 }
 
 // take notes an answer: what is committed need not be held any longer.
-func (u *upload) take(a *profilev1.ImportProfilesResponse) {
+func (u *upload[Q, A, R]) take(m *A) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	r := &u.result
+	a := u.kind.count(m, r)
 	if u.first {
 		u.first, r.Resumed = false, a.GetCommittedThrough()
 	}
 	r.Committed = max(r.Committed, a.GetCommittedThrough())
-	r.Created, r.Updated, r.Unchanged, r.Rejected = a.GetCreated(), a.GetUpdated(), a.GetUnchanged(), a.GetRejected()
+	r.Rejected = a.GetRejected()
 	if a.GetConsistencyToken() != "" {
 		r.Token = a.GetConsistencyToken()
 	}
@@ -234,7 +304,7 @@ func (u *upload) take(a *profilev1.ImportProfilesResponse) {
 }
 
 // line is the line of the file that a row came from; 0 if it is not known any more.
-func (u *upload) line(row int64) int {
+func (u *upload[Q, A, R]) line(row int64) int {
 	for _, c := range u.unacked {
 		if row >= c.offset && row < c.end() {
 			return c.lines[row-c.offset]
@@ -245,7 +315,7 @@ func (u *upload) line(row int64) int {
 
 // send sends what an earlier stream did not bring home, then the rest of the source. It returns nil too when the stream has
 // broken: the receiving side knows why.
-func (u *upload) send(s stream, again []*chunk) error {
+func (u *upload[Q, A, R]) send(s grpc.BidiStreamingClient[Q, A], again []*chunk[R]) error {
 	for _, c := range again {
 		if !u.push(s, c) {
 			return nil
@@ -274,20 +344,19 @@ func (u *upload) send(s stream, again []*chunk) error {
 	return nil
 }
 
-func (u *upload) keep(c *chunk) {
+func (u *upload[Q, A, R]) keep(c *chunk[R]) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.unacked = append(u.unacked, c)
 }
 
 // push sends a chunk; false if the stream has broken.
-func (u *upload) push(s stream, c *chunk) bool {
-	msg := &profilev1.ImportProfilesRequest_Chunk{Offset: c.offset, Profiles: c.rows}
-	return s.Send(&profilev1.ImportProfilesRequest{Message: &profilev1.ImportProfilesRequest_Chunk_{Chunk: msg}}) == nil
+func (u *upload[Q, A, R]) push(s grpc.BidiStreamingClient[Q, A], c *chunk[R]) bool {
+	return s.Send(u.kind.chunk(c.offset, c.rows)) == nil
 }
 
 // room waits until few enough rows are unacknowledged; false if the stream has ended.
-func (u *upload) room(ctx context.Context) bool {
+func (u *upload[Q, A, R]) room(ctx context.Context) bool {
 	for {
 		u.mu.Lock()
 		waiting, moved, ended := u.read-u.result.Committed, u.moved, u.ended
@@ -307,15 +376,15 @@ func (u *upload) room(ctx context.Context) bool {
 }
 
 // fill takes rows from the source until a chunk is full; nil at the end. Rows that are committed already are passed over.
-func (u *upload) fill() (*chunk, error) {
+func (u *upload[Q, A, R]) fill() (*chunk[R], error) {
 	if u.done {
 		return nil, nil
 	}
 	committed := u.progress().Committed
-	var c *chunk
+	var c *chunk[R]
 	size := 0
 	for c == nil || len(c.rows) < chunkRows {
-		var item Item
+		var item Item[R]
 		if u.held != nil {
 			item, u.held = *u.held, nil
 		} else {
@@ -333,16 +402,16 @@ func (u *upload) fill() (*chunk, error) {
 				continue
 			}
 		}
-		n := proto.Size(item.Profile)
+		n := proto.Size(item.Row)
 		if c != nil && size+n > chunkBytes {
 			u.held = &item
 			break
 		}
 		if c == nil {
-			c = &chunk{offset: u.read}
+			c = &chunk[R]{offset: u.read}
 		}
 		size += n
-		c.rows, c.lines = append(c.rows, item.Profile), append(c.lines, item.Line)
+		c.rows, c.lines = append(c.rows, item.Row), append(c.lines, item.Line)
 		u.read++
 	}
 	return c, nil

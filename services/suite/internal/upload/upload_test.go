@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"reflect"
 	"slices"
 	"sync"
 	"testing"
@@ -99,14 +100,14 @@ func connect(t *testing.T, s *store) profilev1.ProfileServiceClient {
 	return profilev1.NewProfileServiceClient(l)
 }
 
-func rows(n int) (iter.Seq2[upload.Item, error], []string) {
+func rows(n int) (iter.Seq2[upload.Item[*profilev1.Profile], error], []string) {
 	var want []string
 	for i := range n {
 		want = append(want, fmt.Sprint("row ", i))
 	}
-	return func(yield func(upload.Item, error) bool) {
+	return func(yield func(upload.Item[*profilev1.Profile], error) bool) {
 		for i, text := range want {
-			if !yield(upload.Item{Line: i + 2, Profile: &profilev1.Profile{Occupation: &text}}, nil) {
+			if !yield(upload.Item[*profilev1.Profile]{Line: i + 2, Row: &profilev1.Profile{Occupation: &text}}, nil) {
 				return
 			}
 		}
@@ -130,7 +131,7 @@ func TestEveryRowArrivesOnceInOrder(t *testing.T) {
 		if !slices.Equal(s.rows, want) || s.received != n {
 			t.Errorf("%d rows: %d stored, %d received", n, len(s.rows), s.received)
 		}
-		if got.Committed != int64(n) || got.Token != fmt.Sprint(n) || got != last || got.Resumed != 0 || got.Breaks != 0 {
+		if got.Committed != int64(n) || got.Token != fmt.Sprint(n) || !reflect.DeepEqual(got, last) || got.Resumed != 0 || got.Breaks != 0 {
 			t.Errorf("%d rows: result %+v, last progress %+v", n, got, last)
 		}
 	}
@@ -159,11 +160,11 @@ func TestBrokenStreamsAreResumedWithoutLossOrRepetition(t *testing.T) {
 func TestSameIDGoesOnWhereItStopped(t *testing.T) {
 	s := &store{}
 	source, want := rows(9000)
-	cut := func(yield func(upload.Item, error) bool) {
+	cut := func(yield func(upload.Item[*profilev1.Profile], error) bool) {
 		n := 0
 		for item, err := range source {
 			if n++; n > 5500 {
-				yield(upload.Item{}, errors.New("the disk is gone"))
+				yield(upload.Item[*profilev1.Profile]{}, errors.New("the disk is gone"))
 				return
 			}
 			if !yield(item, err) {
@@ -191,13 +192,13 @@ func TestSameIDGoesOnWhereItStopped(t *testing.T) {
 func TestRejectionsNameTheLineOfTheFile(t *testing.T) {
 	s := &store{}
 	bad, good := "bad", "good"
-	source := func(yield func(upload.Item, error) bool) {
+	source := func(yield func(upload.Item[*profilev1.Profile], error) bool) {
 		for i := range 5000 {
 			text := &good
 			if i == 4321 {
 				text = &bad
 			}
-			if !yield(upload.Item{Line: 10 + 3*i, Profile: &profilev1.Profile{Occupation: text}}, nil) {
+			if !yield(upload.Item[*profilev1.Profile]{Line: 10 + 3*i, Row: &profilev1.Profile{Occupation: text}}, nil) {
 				return
 			}
 		}

@@ -665,7 +665,7 @@ type ExportIdentifiersResponse struct {
 	WithoutConsent int64 `protobuf:"varint,2,opt,name=without_consent,json=withoutConsent,proto3" json:"without_consent,omitempty"`
 	// How many of the chunk's people have no identifier that the destination takes.
 	WithoutIdentifier int64 `protobuf:"varint,3,opt,name=without_identifier,json=withoutIdentifier,proto3" json:"without_identifier,omitempty"`
-	// How many of the chunk's uids are no profile.
+	// How many of the chunk's uids are no profile, or lead to a person who was exported before by another uid.
 	NotFound int64 `protobuf:"varint,4,opt,name=not_found,json=notFound,proto3" json:"not_found,omitempty"`
 	// True in the last message for a chunk.
 	ChunkDone     bool `protobuf:"varint,5,opt,name=chunk_done,json=chunkDone,proto3" json:"chunk_done,omitempty"`

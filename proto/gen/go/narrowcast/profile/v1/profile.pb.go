@@ -348,7 +348,7 @@ type Warning struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Path of the field, relative to the profile.
 	Field string `protobuf:"bytes,1,opt,name=field,proto3" json:"field,omitempty"`
-	// Stable code, such as BIRTH_DATE_IMPLAUSIBLE.
+	// Stable code, such as BIRTH_DATE_TOO_EARLY.
 	Code string `protobuf:"bytes,2,opt,name=code,proto3" json:"code,omitempty"`
 	// What looks wrong and what to do; never the value.
 	Message       string `protobuf:"bytes,3,opt,name=message,proto3" json:"message,omitempty"`
