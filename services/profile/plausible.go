@@ -4,7 +4,6 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/narrowcast/narrowcast/pkg/audience"
 	"github.com/narrowcast/narrowcast/pkg/fault"
@@ -62,9 +61,6 @@ var smallCurrencies = map[string]bool{
 // firstConsentDay is 1995-01-01: no consent to electronic marketing is older than the commercial web and the European
 // data protection directive of that year.
 var firstConsentDay = audience.DayOf(1995, 1, 1)
-
-// secondsPerDay turns times into days.
-const secondsPerDay = 86400
 
 // Plausibility returns what looks wrong in a profile on a day (since 1970-01-01), in the order of the fields and always
 // the same for the same profile and day. A date that is a whole month or year gives a warning only if every day of it does. The
@@ -155,7 +151,7 @@ func (c *checker) consent(x *Consent, at string) {
 	if x.Decided.IsZero() {
 		return
 	}
-	decided := dayOf(x.Decided)
+	decided := floorDay(x.Decided.Unix())
 	switch {
 	case validDay(c.today) && decided > c.today+1: // a day of slack: days of the caller may be of another time zone
 		c.warn(at+".decide_time", WarnConsentInFuture, "the decision lies in the future; check the date of the form or the clock of the source")
@@ -165,19 +161,9 @@ func (c *checker) consent(x *Consent, at string) {
 	if b := c.p.BirthDate; b != nil && validDay(b.First) && decided < b.First {
 		c.warn(at+".decide_time", WarnConsentBeforeBirth, "the decision was before the person's birth; check both dates")
 	}
-	if x.Status == "granted" && x.Expires != nil && *x.Expires <= decided {
+	if x.Status == ConsentGranted && x.Expires != nil && *x.Expires <= decided {
 		c.warn(at+".expire_date", WarnConsentNeverHeld, "the consent had expired when it was decided, so it never held; check both dates")
 	}
-}
-
-// dayOf is the day of a time in UTC, rounded down.
-func dayOf(t time.Time) int64 {
-	seconds := t.Unix()
-	day := seconds / secondsPerDay
-	if seconds%secondsPerDay < 0 {
-		day--
-	}
-	return day
 }
 
 // postalForms are the forms of postal codes, in capitals without white space around them, of the countries that this project is

@@ -34,15 +34,13 @@ func (s Side) decide(purpose, channel string) (decision, bool) {
 // until is the first day on which a decision no longer permits anything.
 func until(c profile.Consent) int64 {
 	switch {
-	case c.Status != granted:
+	case c.Status != profile.ConsentGranted:
 		return math.MinInt64
 	case c.Expires == nil:
 		return math.MaxInt64
 	}
 	return *c.Expires
 }
-
-const granted = "granted"
 
 // consents gives each purpose and channel, about which either side has a decision of its own, the more protective of what the two
 // say about it. A channel without a decision of its own on either side is spoken for by the general decisions, and so by the

@@ -163,7 +163,7 @@ func TestARefusalSinceTheMergeReachesBoth(t *testing.T) {
 	}
 	r := rand.New(rand.NewPCG(11, 11))
 	all := sets()
-	refusals, restored := 0, 0
+	refusals, restricted, restored := 0, 0, 0
 	for range 5000 {
 		a := merging.Side{Profile: &profile.Profile{Consents: pick(r, all...), UpdateTime: at(1)}}
 		b := merging.Side{Profile: &profile.Profile{Consents: pick(r, all...), UpdateTime: at(2)}}
@@ -207,6 +207,15 @@ func TestARefusalSinceTheMergeReachesBoth(t *testing.T) {
 						t.Fatalf("%v and %v, now %v, became %v and %v: one of them permits %q on day %d, against a general refusal since",
 							a.Profile.Consents, b.Profile.Consents, next.Consents, survivor.Profile.Consents, back.Profile.Consents, channel, day)
 					}
+					// An end that was brought forward holds for both, too; a decision that was only taken out was the survivor's alone.
+					own := func(c profile.Consent) bool { return c.Channel == channel }
+					takenOut := decided != channel && slices.ContainsFunc(made.Profile.Consents, own)
+					if since[decided] == "granted" && !takenOut && could != audience.True && permits(s, made.Profile.Consents, "marketing", channel, day) == audience.True {
+						if restricted++; can == audience.True {
+							t.Fatalf("%v and %v, merged %v, now %v, became %v and %v: one of them permits %q on day %d, which was taken back since",
+								a.Profile.Consents, b.Profile.Consents, made.Profile.Consents, next.Consents, survivor.Profile.Consents, back.Profile.Consents, channel, day)
+						}
+					}
 				}
 			}
 			if refused {
@@ -227,8 +236,8 @@ func TestARefusalSinceTheMergeReachesBoth(t *testing.T) {
 			}
 		}
 	}
-	if refusals < 500 || restored < 500 {
-		t.Errorf("%d refusals since and %d grants that came back: too few to say anything", refusals, restored)
+	if refusals < 500 || restricted < 500 || restored < 500 {
+		t.Errorf("%d refusals and %d earlier ends since, and %d grants that came back: too few to say anything", refusals, restricted, restored)
 	}
 }
 

@@ -11,9 +11,11 @@ type Record struct{ Survivor, Merged, Result Side }
 
 // Undo returns what the survivor and the merged profile become when the merge is taken back. now is the survivor as it is.
 //
-// The merged profile becomes what it was, Record.Merged, but for refusals: whoever has denied or withdrawn a consent since may be either
-// of the two people, so both have refused it. Grants given since stay with the survivor alone. Of the survivor, a field, an element of a list, a custom attribute, a consent or an identifier that still is what the merge made of it becomes what
-// it was before. What was changed since stays as it is: a value that was set anew, even to the same, what was added, what was
+// The merged profile becomes what it was, Record.Merged, but for refusals: whoever has denied or withdrawn a consent since, or brought its
+// end forward, may be either of the two people, so it holds for both. Grants given since stay with the survivor alone.
+//
+// Of the survivor, a field, an element of a list, a custom attribute, a consent or an identifier that still is what the merge made of it
+// becomes what it was before. What was changed since stays as it is: a value that was set anew, even to the same, what was added, what was
 // removed. The parts of an employer or home that the merge had replaced go back together, or stay together where one of them
 // was changed. While a refusal in general that is newer than the merge stands, neither gets back a grant of its purpose that the
 // survivor does not have now.
@@ -86,7 +88,7 @@ func (u *undoer) consents() {
 			continue
 		}
 		from := u.now
-		if before, was := findConsent(u.before.Profile, c.Purpose, c.Channel); u.sameConsent(part) && (!was || before.Status != granted || !u.refusedSince(c.Purpose)) {
+		if before, was := findConsent(u.before.Profile, c.Purpose, c.Channel); u.sameConsent(part) && (!was || before.Status != profile.ConsentGranted || !u.refusedSince(c.Purpose)) {
 			from = u.before
 		}
 		if c, ok := findConsent(from.Profile, c.Purpose, c.Channel); ok {
@@ -108,7 +110,13 @@ func (u *undoer) sameConsent(part Part) bool {
 // refusedSince reports whether a purpose was denied or withdrawn in general after the merge.
 func (u *undoer) refusedSince(purpose string) bool {
 	c, ok := findConsent(u.now.Profile, purpose, "")
-	return ok && c.Status != granted && !u.untouched(consentPart(c))
+	return ok && c.Status != profile.ConsentGranted && !u.untouched(consentPart(c))
+}
+
+// restrictedSince reports whether what is decided now permits less than what the merge made of it.
+func (u *undoer) restrictedSince(now profile.Consent) bool {
+	made, ok := u.made.decide(now.Purpose, now.Channel)
+	return ok && until(now) < until(made.consent)
 }
 
 // restore returns the merged profile as it was, with what was refused since.
@@ -133,15 +141,20 @@ func (u *undoer) restore(was Side) Side {
 		b.origins[consentPart(d.consent)] = d.origin
 	}
 	for _, c := range u.now.Profile.Consents {
-		if part := consentPart(c); c.Status != granted && !u.untouched(part) {
+		part := consentPart(c)
+		if u.untouched(part) {
+			continue
+		}
+		// A grant that is left says nothing to who has not granted as much.
+		if had, ok := was.decide(c.Purpose, c.Channel); c.Status != profile.ConsentGranted || ok && until(c) < until(had.consent) && u.restrictedSince(c) {
 			refuse(decision{consent: c, origin: u.now.of(part)})
 		}
 	}
 	for _, c := range was.Profile.Consents {
-		if c.Status != granted || !u.refusedSince(c.Purpose) {
+		if c.Status != profile.ConsentGranted {
 			continue
 		}
-		if d, ok := u.now.decide(c.Purpose, c.Channel); ok {
+		if d, ok := u.now.decide(c.Purpose, c.Channel); ok && (u.refusedSince(c.Purpose) || u.restrictedSince(d.consent)) {
 			refuse(d)
 		}
 	}

@@ -98,7 +98,7 @@ func contactless(t *testing.T, e *env) {
 	want := made.Clone()
 	want.GivenName, want.FamilyName, want.Identifiers = nil, nil, nil
 	if len(page.Changes) != 1 || !reflect.DeepEqual(page.Changes[0].Profile, want) {
-		t.Errorf("without contact the change is %+v, want %+v", page.Changes[0].Profile, want)
+		t.Errorf("without contact the changes are %+v, want %+v", page.Changes, want)
 	}
 }
 

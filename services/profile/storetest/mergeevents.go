@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"reflect"
 	"testing"
 	"time"
 
@@ -24,8 +25,10 @@ func mergingEvents(t *testing.T, e *env) {
 	lapsed := e.has(t, a, "", one)
 	before := e.head(t).Revision
 	merged := e.merge(t, a, b)
-	if got := e.has(t, a, "prospect", one, two, three); got.Lifecycle != "customer" || got.Revision != merged.Revision || merged.Traits == nil || *merged.Traits.Purchases.AverageBasket != 700 {
+	if got := e.has(t, a, "prospect", one, two, three); got.Lifecycle != "customer" || got.Revision != merged.Revision || !reflect.DeepEqual(got.Traits, merged.Traits) {
 		t.Errorf("merged into %+v with %+v, returned was %+v", got, got.Traits, merged.Traits)
+	} else if basket := got.Traits.Purchases.AverageBasket; basket == nil || *basket != 700 {
+		t.Errorf("the purchases are %+v, want a basket of 700 in this year", got.Traits.Purchases)
 	}
 	if changes := e.changesAfter(t, before, 10, 1<<20); len(changes) != 2 || changes[0].Deleted == nil || changes[1].Profile == nil || changes[1].Profile.Traits == nil {
 		t.Errorf("the changes are %+v", changes)

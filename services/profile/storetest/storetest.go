@@ -167,7 +167,7 @@ func full() *profile.Profile {
 	}
 }
 
-// page reads all changes after a revision, in pages.
+// changesAfter reads all changes after a revision, in pages.
 func (e *env) changesAfter(t testing.TB, after int64, limit, bytes int) []profile.Change {
 	t.Helper()
 	var all []profile.Change

@@ -2,7 +2,6 @@ package purge
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -10,6 +9,8 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/metric/noop"
+
+	"github.com/narrowcast/narrowcast/services/profile/internal/paced"
 )
 
 // MetricPurged counts rows that were removed because their time was over, by kind.
@@ -66,12 +67,12 @@ func New(cfg Config) (*Job, error) {
 
 // Run works until ctx ends, which is no error.
 func (j *Job) Run(ctx context.Context) error {
-	for ctx.Err() == nil {
-		if err := j.Pass(ctx); err != nil && !errors.Is(err, context.Canceled) {
+	paced.Forever(ctx, func(ctx context.Context) (time.Duration, <-chan struct{}) {
+		if err := j.Pass(ctx); err != nil && ctx.Err() == nil {
 			j.cfg.Logger.ErrorContext(ctx, "what is past its time could not be removed", "error", err)
 		}
-		wait(ctx, j.cfg.Interval)
-	}
+		return j.cfg.Interval, nil
+	})
 	return nil
 }
 
@@ -81,32 +82,15 @@ func (j *Job) Pass(ctx context.Context) error {
 		return nil
 	}
 	before := j.cfg.Now().Add(-j.cfg.KeepImports)
-	for total := 0; ; {
-		began := time.Now()
+	total, err := paced.Writes(ctx, j.cfg.Pause, func(ctx context.Context) (int, bool, error) {
 		n, err := j.cfg.Store.PurgeImports(ctx, before, j.cfg.Limit)
-		if err != nil {
-			return err
+		if n > 0 {
+			j.purged.Add(ctx, int64(n), metric.WithAttributes(attribute.String("kind", "import")))
 		}
-		if n == 0 {
-			if total > 0 {
-				j.cfg.Logger.InfoContext(ctx, "removed what is past its time", "imports", total)
-			}
-			return nil
-		}
-		total += n
-		j.purged.Add(ctx, int64(n), metric.WithAttributes(attribute.String("kind", "import")))
-		wait(ctx, max(time.Since(began), j.cfg.Pause))
-		if err := ctx.Err(); err != nil {
-			return err
-		}
+		return n, n > 0, err
+	})
+	if total > 0 {
+		j.cfg.Logger.InfoContext(ctx, "removed what is past its time", "imports", total)
 	}
-}
-
-func wait(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	}
+	return err
 }

@@ -2,13 +2,14 @@ package recompute
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"time"
 
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/metric/noop"
+
+	"github.com/narrowcast/narrowcast/services/profile/internal/paced"
 )
 
 // Metrics: how many profiles were looked at because their day had come, and how many still wait for that.
@@ -72,12 +73,12 @@ func New(cfg Config) (*Job, error) {
 
 // Run works until ctx ends, which is no error.
 func (j *Job) Run(ctx context.Context) error {
-	for ctx.Err() == nil {
-		if err := j.pass(ctx); err != nil && !errors.Is(err, context.Canceled) {
+	paced.Forever(ctx, func(ctx context.Context) (time.Duration, <-chan struct{}) {
+		if err := j.pass(ctx); err != nil && ctx.Err() == nil {
 			j.cfg.Logger.ErrorContext(ctx, "the traits of profiles could not be computed anew", "error", err)
 		}
-		wait(ctx, j.cfg.Interval)
-	}
+		return j.cfg.Interval, nil
+	})
 	return nil
 }
 
@@ -91,23 +92,19 @@ func (j *Job) pass(ctx context.Context) error {
 	if left == 0 {
 		return nil
 	}
-	total := 0
-	for {
-		began := time.Now()
+	done := int64(0)
+	total, err := paced.Writes(ctx, j.cfg.Pause, func(ctx context.Context) (int, bool, error) {
 		n, err := j.cfg.Store.Recompute(ctx, j.cfg.Limit)
 		if err != nil {
-			return err
+			return 0, false, err
 		}
-		total += n
+		done += int64(n)
 		j.recomputed.Add(ctx, int64(n))
-		if n < j.cfg.Limit {
-			break
-		}
-		j.waiting.Record(ctx, max(left-int64(total), 1)) // about: other processes may do it, too
-		wait(ctx, max(time.Since(began), j.cfg.Pause))
-		if err := ctx.Err(); err != nil {
-			return err
-		}
+		j.waiting.Record(ctx, max(left-done, 1)) // about: other processes may do it, too
+		return n, n >= j.cfg.Limit, nil
+	})
+	if err != nil {
+		return err
 	}
 	if left, err = j.cfg.Store.CountDue(ctx); err != nil {
 		return err
@@ -115,14 +112,4 @@ func (j *Job) pass(ctx context.Context) error {
 	j.waiting.Record(ctx, left)
 	j.cfg.Logger.InfoContext(ctx, "traits computed anew for a new day", "profiles", total)
 	return nil
-}
-
-// wait returns after d, or when ctx ends.
-func wait(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	}
 }

@@ -2,7 +2,6 @@ package rekey
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -11,6 +10,7 @@ import (
 	"go.opentelemetry.io/otel/metric/noop"
 
 	"github.com/narrowcast/narrowcast/services/profile"
+	"github.com/narrowcast/narrowcast/services/profile/internal/paced"
 )
 
 // MetricRemaining counts what is under other keys than the primary ones: sealed texts and hashed identifiers.
@@ -71,18 +71,17 @@ func New(cfg Config) (*Job, error) {
 
 // Run works until ctx ends, which is no error.
 func (j *Job) Run(ctx context.Context) error {
-	for ctx.Err() == nil {
+	paced.Forever(ctx, func(ctx context.Context) (time.Duration, <-chan struct{}) {
 		changed := j.cfg.Changed() // before the work, so that no change falls between
-		again := j.cfg.Interval
 		worked, err := j.pass(ctx)
-		if err != nil && !errors.Is(err, context.Canceled) {
+		if err != nil && ctx.Err() == nil {
 			j.cfg.Logger.ErrorContext(ctx, "contact data could not be put under the primary keys", "error", err)
 		}
 		if err != nil || worked {
-			again = j.cfg.Recheck
+			return j.cfg.Recheck, changed
 		}
-		j.wait(ctx, again, changed)
-	}
+		return j.cfg.Interval, changed
+	})
 	return nil
 }
 
@@ -93,22 +92,16 @@ func (j *Job) pass(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	j.cfg.Logger.InfoContext(ctx, "putting contact data under the primary keys", "remaining", left)
-	total := 0
-	for {
-		began := time.Now()
+	done := int64(0)
+	total, err := paced.Writes(ctx, j.cfg.Pause, func(ctx context.Context) (int, bool, error) {
 		n, err := j.cfg.Store.Rekey(ctx, j.cfg.Limit)
-		if err != nil {
-			return true, err
+		if done += int64(n); n > 0 {
+			j.remaining.Record(ctx, max(left-done, 1)) // about: a profile has several texts
 		}
-		if n == 0 {
-			break
-		}
-		total += n
-		j.remaining.Record(ctx, max(left-int64(total), 1)) // about: a profile has several texts
-		j.wait(ctx, max(time.Since(began), j.cfg.Pause), nil)
-		if err := ctx.Err(); err != nil {
-			return true, err
-		}
+		return n, n > 0, err
+	})
+	if err != nil {
+		return true, err
 	}
 	if left, err = j.count(ctx); err != nil {
 		return true, err
@@ -130,15 +123,4 @@ func (j *Job) count(ctx context.Context) (int64, error) {
 	left := use.Remaining()
 	j.remaining.Record(ctx, left)
 	return left, nil
-}
-
-// wait returns after d, or when ctx or changed says so.
-func (j *Job) wait(ctx context.Context, d time.Duration, changed <-chan struct{}) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-changed:
-	case <-ctx.Done():
-	}
 }

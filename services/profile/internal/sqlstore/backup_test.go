@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"maps"
 	"reflect"
 	"slices"
 	"testing"
@@ -23,7 +24,7 @@ type told struct {
 	Revision int64
 	Changes  []profile.Change
 	Keys     profile.KeyUse
-	Holders  map[string][]string
+	Holders  map[profile.Identifier][]audience.UID
 }
 
 // tell reads everything that a store has.
@@ -47,7 +48,7 @@ func tell(t testing.TB, cfg sqlstore.Config) (told, profile.Head) {
 	}
 	head, err := s.Head(ctx)
 	fail(err)
-	out := told{Store: head.Store, Revision: head.Revision, Holders: make(map[string][]string)}
+	out := told{Store: head.Store, Revision: head.Revision, Holders: make(map[profile.Identifier][]audience.UID)}
 	var after int64
 	for more := true; more; {
 		page, err := s.Changes(ctx, after, profile.PageOptions{Limit: 500, Bytes: 1 << 20})
@@ -57,20 +58,20 @@ func tell(t testing.TB, cfg sqlstore.Config) (told, profile.Head) {
 			after = page.Changes[len(page.Changes)-1].Revision
 		}
 	}
+	asked := make(map[profile.Identifier]bool)
 	for _, c := range out.Changes {
 		if c.Profile == nil {
 			continue
 		}
 		for _, id := range c.Profile.Identifiers {
-			uids, err := s.Resolve(ctx, []profile.Identifier{id})
-			fail(err)
-			for _, uid := range uids[0] {
-				key := id.Kind + id.Source + id.Value
-				if name := profile.Name(uid); !slices.Contains(out.Holders[key], name) {
-					out.Holders[key] = append(out.Holders[key], name)
-				}
-			}
+			asked[id] = true
 		}
+	}
+	ids := slices.Collect(maps.Keys(asked))
+	uids, err := s.Resolve(ctx, ids)
+	fail(err)
+	for i, id := range ids {
+		out.Holders[id] = uids[i]
 	}
 	out.Keys, err = s.KeyUse(ctx)
 	fail(err)

@@ -157,6 +157,20 @@ func (b *batch) writeIdentifiers(ctx context.Context) error {
 	return b.writeHashes(ctx, puts, cuts)
 }
 
+// writeHeldIdentifiers writes the hashes of identifiers with the head locked, while there is more than one key. Another process may be
+// putting the same profile under the primary key, with the head locked and without a revision: what it adds must be seen to be removed.
+// Two processes with different primary keys could also both claim an external id, under two hashes that no index holds together: it is looked
+// for once more.
+func (b *batch) writeHeldIdentifiers(ctx context.Context) error {
+	if b.oneIndexKey() {
+		return nil
+	}
+	if err := b.writeIdentifiers(ctx); err != nil {
+		return err
+	}
+	return b.verifyHolders(ctx)
+}
+
 // oneIndexKey says that all identifiers are under the primary key.
 func (b *batch) oneIndexKey() bool { return len(b.ring.Hashes(nil)) == 1 }
 
@@ -174,6 +188,28 @@ func (b *batch) writeHashes(ctx context.Context, puts, cuts []hashRow) error {
 	}
 	_, err := b.s.stmt.insertHashes.write(ctx, b.tx, len(puts), func(i int, to []any) []any { return append(key(puts, i, to), puts[i].kind) })
 	return err
+}
+
+// eachBearer calls found for each profile that has one of the identifiers, by their index, under every key of the ring. A profile that is
+// found under several keys is told several times.
+func eachBearer(ctx context.Context, tx *sql.Tx, stmt *keyed, ring *keyring.Ring, ids []profile.Identifier, found func(i int, uid audience.UID)) error {
+	asked := make(map[keyring.Hash][]int, len(ids))
+	byKey := make(map[uint32][][]byte)
+	var text []byte
+	for i, id := range ids {
+		text = appendHashed(text[:0], id.Kind, id.Source, id.Value)
+		for _, h := range ring.Hashes(text) {
+			if len(asked[h]) == 0 {
+				byKey[h.Key] = append(byKey[h.Key], bytes.Clone(h.Sum[:]))
+			}
+			asked[h] = append(asked[h], i)
+		}
+	}
+	return eachHash(ctx, tx, stmt, byKey, func(h keyring.Hash, uid audience.UID) {
+		for _, i := range asked[h] {
+			found(i, uid)
+		}
+	})
 }
 
 // eachHash calls found for each row under any of the hashes, grouped by their key.

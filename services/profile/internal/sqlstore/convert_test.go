@@ -125,7 +125,7 @@ func (k *interrupted) Ring() *keyring.Ring {
 	return k.Keys.Ring()
 }
 
-// clear reports whether a file of the store, or one beside it, holds the marker.
+// inClear reports whether a file of the store, or one beside it, holds the marker.
 func inClear(t *testing.T, path string) bool {
 	t.Helper()
 	files, err := filepath.Glob(path + "*")

@@ -15,7 +15,8 @@
 // one statement after everything else was staged, and stages the traits that follow as each profile's last change. What each person's
 // commits add up to is guarded by a version of its own, since an event of a coming day makes no revision.
 //
-// Reads take no locks. The counter is locked when all that has no revision is written, and nobody changes a profile without it: a
+// Reads take no locks. The counter is locked when all that has no revision is written (but identifiers wait for it while they are under
+// several keys, since putting them under another one makes no revision), and nobody changes a profile without it: a
 // group that then finds the counter where it began knows that what it read still holds, and any other one looks again, and is
 // applied anew if it does not (see batch.verify). A foreign transaction that stays open therefore stalls nobody, and no reader
 // of changes ever misses one that was committed late.

@@ -60,8 +60,12 @@ func at(lines []string, i int) string {
 // two opens a database twice, as two processes would.
 func two(t *testing.T) (a, b *sqlstore.Store, where sqldb.Config) {
 	t.Helper()
+	return twoWith(t, newKeys(t))
+}
+
+func twoWith(t *testing.T, keys sqlstore.Keys) (a, b *sqlstore.Store, where sqldb.Config) {
+	t.Helper()
 	where = sqldb.Config{URL: secret.NewSecret(testkit.Postgres(t)), Schema: "profile"}
-	keys := newKeys(t)
 	opened := make([]*sqlstore.Store, 2)
 	var wg sync.WaitGroup
 	for i := range opened { // at once: both may want to make the schema

@@ -1,7 +1,6 @@
 package sqlstore
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"database/sql"
@@ -10,7 +9,6 @@ import (
 
 	"github.com/narrowcast/narrowcast/pkg/audience"
 	"github.com/narrowcast/narrowcast/pkg/fault"
-	"github.com/narrowcast/narrowcast/pkg/keyring"
 	"github.com/narrowcast/narrowcast/services/profile"
 )
 
@@ -64,7 +62,7 @@ func (b *batch) loadEvents(ctx context.Context, keys []eventKey) error {
 			missing = append(missing, keys[i][:])
 		}
 	}
-	return b.s.stmt.events.each(ctx, b.tx, nil, missing, func(rows *sql.Rows) error {
+	err := b.s.stmt.events.each(ctx, b.tx, nil, missing, func(rows *sql.Rows) error {
 		var id, uid sql.RawBytes
 		if err := rows.Scan(&id, &uid); err != nil {
 			return err
@@ -72,6 +70,12 @@ func (b *batch) loadEvents(ctx context.Context, keys []eventKey) error {
 		b.dbEvents[eventKey(id)] = &happening{exists: true, uid: audience.UID(uid)}
 		return nil
 	})
+	if err != nil {
+		for _, key := range missing {
+			delete(b.dbEvents, eventKey(key))
+		}
+	}
+	return err
 }
 
 // loadEventRows reads what the rows of events may touch, in few statements.
@@ -115,29 +119,24 @@ func (d *draft) loadEventRows(ctx context.Context, rows []profile.EventRow) erro
 
 // loadBearers reads who has identifiers that the group has not met yet, under every key.
 func (b *batch) loadBearers(ctx context.Context, ids []profile.Identifier) error {
-	asked := make(map[keyring.Hash][]profile.Identifier, len(ids))
-	byKey := make(map[uint32][][]byte)
-	var text []byte
+	var missing []profile.Identifier
 	for _, id := range ids {
-		if _, ok := b.dbBearers[id]; ok {
-			continue
-		}
-		b.dbBearers[id] = nil
-		text = appendHashed(text[:0], id.Kind, id.Source, id.Value)
-		for _, h := range b.ring.Hashes(text) {
-			if len(asked[h]) == 0 {
-				byKey[h.Key] = append(byKey[h.Key], bytes.Clone(h.Sum[:]))
-			}
-			asked[h] = append(asked[h], id)
+		if _, ok := b.dbBearers[id]; !ok {
+			b.dbBearers[id] = nil
+			missing = append(missing, id)
 		}
 	}
-	return eachHash(ctx, b.tx, b.s.stmt.bearers, byKey, func(h keyring.Hash, uid audience.UID) {
-		for _, id := range asked[h] {
-			if !slices.Contains(b.dbBearers[id], uid) {
-				b.dbBearers[id] = append(b.dbBearers[id], uid)
-			}
+	err := eachBearer(ctx, b.tx, b.s.stmt.bearers, b.ring, missing, func(i int, uid audience.UID) {
+		if id := missing[i]; !slices.Contains(b.dbBearers[id], uid) {
+			b.dbBearers[id] = append(b.dbBearers[id], uid)
 		}
 	})
+	if err != nil {
+		for _, id := range missing {
+			delete(b.dbBearers, id)
+		}
+	}
+	return err
 }
 
 // whose returns the profile that a row means, with create a new one for an external id that nobody has. Who gets or loses another

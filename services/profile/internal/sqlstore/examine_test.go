@@ -49,6 +49,11 @@ func TestEachKindOfDamageIsNamed(t *testing.T) {
 			if found := examine(); len(found) != 0 {
 				t.Fatalf("a sound store has %+v", found)
 			}
+			text := backup(t, cfg)
+			tables := []string{"profiles", "tombstones", "identifiers", "events", "due", "redirects", "merges", "settings"}
+			for _, name := range append(tables, "marks") {
+				sqlstore.Damage(t, s, "create table kept_"+name+" as select * from "+name)
+			}
 			uid, other, gone, merged := at[0].UID[:], at[1].UID[:], at[2].UID[:], at[3].UID[:]
 			for _, c := range []struct {
 				damage, check, name string
@@ -80,7 +85,6 @@ func TestEachKindOfDamageIsNamed(t *testing.T) {
 				{"update merges set record = $1", profile.CheckMerges, profile.Name(at[3].UID), []any{[]byte("not sealed")}},
 				{"update merges set record_key = 7", profile.CheckMerges, profile.Name(at[3].UID), nil},
 			} {
-				text := backup(t, cfg)
 				sqlstore.Damage(t, s, c.damage, c.args...)
 				found := examineAny(t, cfg)
 				ok := false
@@ -90,12 +94,19 @@ func TestEachKindOfDamageIsNamed(t *testing.T) {
 				if !ok {
 					t.Errorf("%s: found %+v, want %s of %q", c.damage, found, c.check, c.name)
 				}
-				// Begin again with a sound store.
-				next := cfg
-				next.SQL = where(t)
-				restore(t, next, text)
-				cfg, s = next, open(t, next)
+				// And all is well again.
+				sqlstore.Damage(t, s, "update marks set mark = (select k.mark from kept_marks k where k.n = marks.n)")
+				for _, name := range tables {
+					sqlstore.Damage(t, s, "delete from "+name)
+					sqlstore.Damage(t, s, "insert into "+name+" select * from kept_"+name)
+				}
+				if found := examineAny(t, cfg); len(found) != 0 {
+					t.Fatalf("after the damage was mended the store has %+v", found)
+				}
 			}
+			cfg.SQL = where(t)
+			restore(t, cfg, text)
+			open(t, cfg)
 			if found := examine(); len(found) != 0 {
 				t.Errorf("a restored store has %+v", found)
 			}

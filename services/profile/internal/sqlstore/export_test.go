@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"testing"
 	"time"
 
@@ -93,4 +94,55 @@ func Damage(t testing.TB, s *Store, query string, args ...any) {
 	if _, err := s.db.Write.ExecContext(t.Context(), query, args...); err != nil {
 		t.Fatalf("%s: %v", query, err)
 	}
+}
+
+// Waiting is how many writes wait for a commit.
+func (s *Store) Waiting() int { return s.group.Waiting() }
+
+// RekeyHeld puts up to limit profiles under the primary keys as another process would, and calls held before it commits.
+func (s *Store) RekeyHeld(ctx context.Context, limit int, held func()) error {
+	other := &Store{db: s.db, cfg: s.cfg, stmt: s.stmt, changes: newChanges()}
+	return s.db.Tx(ctx, func(tx *sql.Tx) error {
+		_, err := other.apply(ctx, tx, &write{apply: func(ctx context.Context, d *draft) error {
+			_, err := d.rekey(ctx, limit)
+			return err
+		}})
+		if err == nil {
+			_, err = other.write(ctx, tx)
+		}
+		if err == nil {
+			held()
+		}
+		return err
+	})
+}
+
+// Locked is how many sessions of the database wait for a lock.
+func (s *Store) Locked(t testing.TB) (n int) {
+	t.Helper()
+	if err := s.db.Read.QueryRowContext(t.Context(), "select count(distinct pid) from pg_locks where not granted").Scan(&n); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// ReadAgain reads in one write what it could not read before: failing is the context of the first try.
+func (s *Store) ReadAgain(ctx, failing context.Context, uid audience.UID, event string, id profile.Identifier) (found, recorded, holds, bears, counted bool, err error) {
+	_, err = s.submit(ctx, "read again", 1, func(ctx context.Context, d *draft) error {
+		external, key := profile.ExternalID{Source: id.Source, Value: id.Value}, keyOfEvent(event)
+		read := func(ctx context.Context) error {
+			return errors.Join(d.b.load(ctx, []audience.UID{uid}), d.b.loadEvents(ctx, []eventKey{key}), d.b.loadHolders(ctx, []profile.ExternalID{external}),
+				d.b.loadBearers(ctx, []profile.Identifier{id}), d.b.loadStories(ctx, []audience.UID{uid}))
+		}
+		if read(failing) == nil {
+			return errors.New("a read with a context that has ended did not fail")
+		}
+		if err := read(ctx); err != nil {
+			return err
+		}
+		found, recorded, holds = d.entry(uid).exists, d.happening(key).exists, d.holder(external) == uid
+		bears, counted = len(d.b.dbBearers[id]) == 1, len(d.b.dbStories[uid].events) == 1
+		return nil
+	})
+	return found, recorded, holds, bears, counted, err
 }

@@ -1,11 +1,9 @@
 package sqlstore
 
 import (
-	"bytes"
 	"context"
 
 	"github.com/narrowcast/narrowcast/pkg/audience"
-	"github.com/narrowcast/narrowcast/pkg/keyring"
 	"github.com/narrowcast/narrowcast/services/profile"
 )
 
@@ -18,22 +16,22 @@ func (b *batch) loadHolders(ctx context.Context, ids []profile.ExternalID) error
 			missing = append(missing, id)
 		}
 	}
-	return b.readHolders(ctx, missing, func(id profile.ExternalID, uid audience.UID) { b.dbHolders[id] = uid })
+	err := b.readHolders(ctx, missing, func(id profile.ExternalID, uid audience.UID) { b.dbHolders[id] = uid })
+	if err != nil {
+		for _, id := range missing {
+			delete(b.dbHolders, id)
+		}
+	}
+	return err
 }
 
 // readHolders calls found for each of the external ids that is held.
 func (b *batch) readHolders(ctx context.Context, ids []profile.ExternalID, found func(profile.ExternalID, audience.UID)) error {
-	asked := make(map[keyring.Hash]profile.ExternalID, len(ids))
-	byKey := make(map[uint32][][]byte)
-	var text []byte
-	for _, id := range ids {
-		text = appendHashed(text[:0], profile.KindExternalID, id.Source, id.Value)
-		for _, h := range b.ring.Hashes(text) {
-			asked[h] = id
-			byKey[h.Key] = append(byKey[h.Key], bytes.Clone(h.Sum[:]))
-		}
+	asked := make([]profile.Identifier, len(ids))
+	for i, id := range ids {
+		asked[i] = profile.Identifier{Kind: profile.KindExternalID, Source: id.Source, Value: id.Value}
 	}
-	return eachHash(ctx, b.tx, b.s.stmt.holders, byKey, func(h keyring.Hash, uid audience.UID) { found(asked[h], uid) })
+	return eachBearer(ctx, b.tx, b.s.stmt.holders, b.ring, asked, func(i int, uid audience.UID) { found(ids[i], uid) })
 }
 
 // holder returns who holds an external id, which must be loaded; zero: nobody.

@@ -73,36 +73,42 @@ func indexKeys(ring *keyring.Ring) []int64 {
 // Rekey puts up to limit profiles under the primary keys.
 func (s *Store) Rekey(ctx context.Context, limit int) (int, error) {
 	changed := 0
-	_, err := s.submit(ctx, "rekey profiles", limit, func(ctx context.Context, d *draft) error {
-		uids, err := d.rekeyContacts(ctx, limit)
-		if err != nil {
-			return err
-		}
-		more, err := d.rekeyIdentifiers(ctx, limit-len(uids))
-		if err != nil {
-			return err
-		}
-		if err := d.b.load(ctx, append(uids, more...)); err != nil {
-			return err
-		}
-		seen := make(map[audience.UID]bool, len(uids)+len(more))
-		for _, uid := range append(uids, more...) {
-			// One that was changed in this group is left for the next time.
-			if e := d.entry(uid); e.exists && e.op == nil && !seen[uid] {
-				d.rekeyed.profiles = append(d.rekeyed.profiles, e)
-			}
-			seen[uid] = true
-		}
-		if err := d.rekeyRequests(ctx, limit); err != nil {
-			return err
-		}
-		if err := d.rekeyMerges(ctx, limit); err != nil {
-			return err
-		}
-		changed = max(len(seen), len(d.rekeyed.stray), len(d.rekeyed.requests), len(d.rekeyed.merges))
-		return nil
+	_, err := s.submit(ctx, "rekey profiles", limit, func(ctx context.Context, d *draft) (err error) {
+		changed, err = d.rekey(ctx, limit)
+		return err
 	})
 	return changed, err
+}
+
+// rekey stages what is to be put under the primary keys, and returns how much that is.
+func (d *draft) rekey(ctx context.Context, limit int) (int, error) {
+	uids, err := d.rekeyContacts(ctx, limit)
+	if err != nil {
+		return 0, err
+	}
+	more, err := d.rekeyIdentifiers(ctx, limit-len(uids))
+	if err != nil {
+		return 0, err
+	}
+	uids = append(uids, more...)
+	if err := d.b.load(ctx, uids); err != nil {
+		return 0, err
+	}
+	seen := make(map[audience.UID]bool, len(uids))
+	for _, uid := range uids {
+		// One that was changed in this group is left for the next time.
+		if e := d.entry(uid); e.exists && e.op == nil && !seen[uid] {
+			d.rekeyed.profiles = append(d.rekeyed.profiles, e)
+		}
+		seen[uid] = true
+	}
+	if err := d.rekeyRequests(ctx, limit); err != nil {
+		return 0, err
+	}
+	if err := d.rekeyMerges(ctx, limit); err != nil {
+		return 0, err
+	}
+	return max(len(seen), len(d.rekeyed.stray), len(d.rekeyed.requests), len(d.rekeyed.merges)), nil
 }
 
 // rekeyContacts returns profiles that are sealed with another key than the primary, one that the ring has.

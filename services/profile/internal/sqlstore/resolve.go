@@ -1,7 +1,6 @@
 package sqlstore
 
 import (
-	"bytes"
 	"context"
 	"database/sql"
 	"fmt"
@@ -29,28 +28,12 @@ func (s *Store) Resolve(ctx context.Context, ids []profile.Identifier) ([][]audi
 }
 
 func (s *Store) resolve(ctx context.Context, ring *keyring.Ring, ids []profile.Identifier) ([][]audience.UID, error) {
-	asked := make(map[keyring.Hash][]int, len(ids))
-	byKey := make(map[uint32][][]byte)
-	var text []byte
-	for i, id := range ids {
-		text = appendHashed(text[:0], id.Kind, id.Source, id.Value)
-		for _, h := range ring.Hashes(text) {
-			if len(asked[h]) == 0 {
-				byKey[h.Key] = append(byKey[h.Key], bytes.Clone(h.Sum[:]))
-			}
-			asked[h] = append(asked[h], i)
-		}
-	}
 	out := make([][]audience.UID, len(ids))
 	err := s.db.ReadTx(ctx, func(tx *sql.Tx) error {
-		return eachHash(ctx, tx, s.stmt.resolve, byKey, func(h keyring.Hash, uid audience.UID) {
-			for _, i := range asked[h] {
-				out[i] = append(out[i], uid)
-			}
-		})
+		return eachBearer(ctx, tx, s.stmt.resolve, ring, ids, func(i int, uid audience.UID) { out[i] = append(out[i], uid) })
 	})
 	for i := range out {
-		slices.SortFunc(out[i], func(a, b audience.UID) int { return bytes.Compare(a[:], b[:]) })
+		slices.SortFunc(out[i], compareUIDs)
 		out[i] = slices.Compact(out[i])
 	}
 	return out, err

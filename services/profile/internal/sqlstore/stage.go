@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"fmt"
 	"maps"
-	"slices"
 	"time"
 
 	"github.com/narrowcast/narrowcast/pkg/audience"
@@ -177,12 +176,26 @@ func (b *batch) load(ctx context.Context, uids []audience.UID) error {
 			missing = append(missing, uid)
 		}
 	}
-	if err := b.s.stmt.profiles.each(ctx, b.tx, nil, keysOf(missing), b.loadEntry); err != nil {
+	err := b.readEntries(ctx, missing)
+	if err != nil { // the group may go on without this request, and knows nothing of them
+		for _, uid := range missing {
+			delete(b.dbEntries, uid)
+		}
+	}
+	return err
+}
+
+func (b *batch) readEntries(ctx context.Context, uids []audience.UID) error {
+	if err := b.s.stmt.profiles.each(ctx, b.tx, nil, keysOf(uids), b.loadEntry); err != nil {
 		return err
 	}
-	missing = slices.DeleteFunc(missing, func(uid audience.UID) bool { return b.dbEntries[uid].exists })
-	var dead []audience.UID
-	err := b.s.stmt.tombstones.each(ctx, b.tx, nil, keysOf(missing), func(rows *sql.Rows) error {
+	var absent, dead []audience.UID
+	for _, uid := range uids {
+		if !b.dbEntries[uid].exists {
+			absent = append(absent, uid)
+		}
+	}
+	err := b.s.stmt.tombstones.each(ctx, b.tx, nil, keysOf(absent), func(rows *sql.Rows) error {
 		var uid sql.RawBytes
 		if err := rows.Scan(&uid); err != nil {
 			return err

@@ -49,19 +49,34 @@ func (b *batch) loadStories(ctx context.Context, uids []audience.UID) error {
 		}
 	}
 	keys := keysOf(missing)
-	err := b.s.stmt.due.each(ctx, b.tx, nil, keys, func(rows *sql.Rows) error {
+	err := b.eachVersion(ctx, keys, func(uid audience.UID, version int64) { b.dbStories[uid].version = version })
+	if err == nil {
+		err = b.readEvents(ctx, keys)
+	}
+	if err != nil {
+		for _, uid := range missing {
+			delete(b.dbStories, uid)
+		}
+	}
+	return err
+}
+
+// eachVersion calls found for each version of what people's events add up to.
+func (b *batch) eachVersion(ctx context.Context, uids [][]byte, found func(uid audience.UID, version int64)) error {
+	return b.s.stmt.due.each(ctx, b.tx, nil, uids, func(rows *sql.Rows) error {
 		var uid sql.RawBytes
 		var version int64
 		err := rows.Scan(&uid, &version)
 		if err == nil {
-			b.dbStories[audience.UID(uid)].version = version
+			found(audience.UID(uid), version)
 		}
 		return err
 	})
-	if err != nil {
-		return err
-	}
-	return b.s.stmt.stories.each(ctx, b.tx, nil, keys, func(rows *sql.Rows) error {
+}
+
+// readEvents adds the events of people to their stories.
+func (b *batch) readEvents(ctx context.Context, uids [][]byte) error {
+	return b.s.stmt.stories.each(ctx, b.tx, nil, uids, func(rows *sql.Rows) error {
 		var uid, id, origin, body sql.RawBytes
 		if err := rows.Scan(&uid, &id, &origin, &body); err != nil {
 			return err
@@ -256,10 +271,34 @@ func (b *batch) forget(ctx context.Context) error {
 			gone = append(gone, uid)
 		}
 	}
+	if err := b.verifyStories(ctx, gone); err != nil {
+		return err
+	}
 	row := func(i int, to []any) []any { return append(to, gone[i][:]) }
 	for _, stmt := range [...]*bulk{b.s.stmt.deleteStories, b.s.stmt.deleteDue} {
 		if _, err := stmt.write(ctx, b.tx, len(gone), row); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// verifyStories has the group applied again where somebody has recorded or deleted events of a profile that goes since the group read them, to
+// move them to the profile that it is merged into. Events of a coming day make no revision, so the head may not have moved.
+func (b *batch) verifyStories(ctx context.Context, gone []audience.UID) error {
+	versions := make(map[audience.UID]int64)
+	for _, uid := range gone {
+		if b.dbStories[uid] != nil {
+			versions[uid] = 0
+		}
+	}
+	err := b.eachVersion(ctx, keysOf(slices.Collect(maps.Keys(versions))), func(uid audience.UID, version int64) { versions[uid] = version })
+	if err != nil {
+		return err
+	}
+	for uid, version := range versions {
+		if version != b.dbStories[uid].version {
+			return errStale
 		}
 	}
 	return nil

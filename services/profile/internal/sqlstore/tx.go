@@ -85,7 +85,11 @@ func (s *Store) write(ctx context.Context, tx *sql.Tx) (profile.Head, error) {
 		return profile.Head{}, err
 	}
 	if len(b.ops) == 0 && len(b.due) == 0 && b.rekeyed.empty() {
-		return readHead(ctx, tx, s.stmt.writeHead)
+		head, err := readHead(ctx, tx, s.stmt.writeHead)
+		if err == nil && len(b.imports) > 0 { // what an import refuses, it refuses for good
+			err = b.verify(ctx, head)
+		}
+		return head, err
 	}
 	head, err := readHead(ctx, tx, s.stmt.lockHead)
 	if err != nil {
@@ -118,15 +122,17 @@ type table struct {
 
 // unnumbered are the tables that are written before the head is locked, in this order.
 func (b *batch) unnumbered() []table {
-	return []table{
-		{"identifiers", b.writeIdentifiers},
-		{"imports", b.writeImports},
+	imports := table{"imports", b.writeImports}
+	if !b.oneIndexKey() {
+		return []table{imports}
 	}
+	return []table{{"identifiers", b.writeIdentifiers}, imports}
 }
 
 // numbered are the tables that are written with the head locked, in this order: those that hold revisions.
 func (b *batch) numbered() []table {
 	return []table{
+		{"identifiers under several keys", b.writeHeldIdentifiers},
 		{"attributes", b.writeAttributes},
 		{"requests", b.writeRequests},
 		{"profiles", b.writeProfiles},
@@ -165,12 +171,14 @@ func (b *batch) number(before int64) {
 		}
 		return compareUIDs(x.entry.uid, y.entry.uid)
 	})
+	declared := make(map[string]int64) // in this group
 	for i, o := range b.ops {
 		o.revision = before + int64(i) + 1
 		if a := o.attribute; a != nil {
 			a.Revision = o.revision
 			if a.Declared == 0 {
-				a.Declared = o.revision
+				a.Declared = cmp.Or(declared[a.ID], o.revision)
+				declared[a.ID] = a.Declared
 			}
 		}
 	}

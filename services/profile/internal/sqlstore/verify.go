@@ -22,14 +22,15 @@ func (b *batch) verify(ctx context.Context, head profile.Head) error {
 	uids := make([]audience.UID, 0, len(b.dbEntries))
 	var absent []audience.UID
 	for uid, e := range b.dbEntries {
-		switch {
-		case e.exists:
-			uids = append(uids, uid)
-		case !e.dead: // who is dead and comes back is with a profile that changes, too
+		if _, leads := b.dbRedirects[uid]; e.dead && leads {
+			continue // who comes back does so from a profile that changes, too, and was read with it
+		}
+		uids = append(uids, uid)
+		if !e.exists && !e.dead {
 			absent = append(absent, uid)
 		}
 	}
-	err := b.s.stmt.revisions.each(ctx, b.tx, nil, keysOf(append(uids, absent...)), func(rows *sql.Rows) error {
+	err := b.s.stmt.revisions.each(ctx, b.tx, nil, keysOf(uids), func(rows *sql.Rows) error {
 		var uid sql.RawBytes
 		var revision int64
 		err := rows.Scan(&uid, &revision)
@@ -50,17 +51,18 @@ func (b *batch) verify(ctx context.Context, head profile.Head) error {
 	if err != nil || died {
 		return errors.Join(err, errStale)
 	}
-	if err := b.verifyAttributes(ctx); err != nil {
-		return err
-	}
-	return b.verifyHolders(ctx)
+	return b.verifyAttributes(ctx)
 }
 
 // certain returns the fault of a request, or an error that has the group applied again where the fault may come of a commit between two reads:
 // a request that fails is not verified, and one that asks what became of a profile reads several rows.
 func (b *batch) certain(ctx context.Context, err error) error {
 	f := fault.As(err)
-	if f == nil || b.s.db.Dialect == sqldb.SQLite || f.Kind != fault.NotFound && f.Kind != fault.Precondition && len(b.dbRedirects) == 0 {
+	if f == nil || b.s.db.Dialect == sqldb.SQLite {
+		return err
+	}
+	of := f.Kind == fault.NotFound || f.Kind == fault.Precondition || f.Reason == profile.ReasonProfileExists
+	if !of && len(b.dbRedirects) == 0 {
 		return err
 	}
 	head, failed := readHead(ctx, b.tx, b.s.stmt.writeHead)
@@ -74,12 +76,8 @@ func (b *batch) certain(ctx context.Context, err error) error {
 	return errStale
 }
 
-// verifyHolders looks once more for the holders of external ids that the group gives away, while there is more than one key: two processes
-// with different primary keys could both claim one, under two hashes that no index holds together.
+// verifyHolders looks once more for the holders of external ids that the group gives away. The head is locked.
 func (b *batch) verifyHolders(ctx context.Context) error {
-	if b.oneIndexKey() {
-		return nil
-	}
 	var claimed []profile.ExternalID
 	for id, uid := range b.holders {
 		if uid != (audience.UID{}) && uid != b.dbHolders[id] {
