@@ -18,18 +18,27 @@ var shares = []struct {
 	{"DE-SL", 700}, {"LU", 400}, {"MT-01", 300}, {"AD", 5}, {"", 9000}, {"ES-M", 180_000},
 }
 
-// settlers are everybody of shares, born in seven decades.
+// settlers are everybody of shares, born in seven decades. Those who are alike share their facts.
 func settlers(r *rand.Rand) []audience.Facts {
+	type kind struct {
+		code string
+		year int64
+	}
+	kinds := make(map[kind]audience.Facts)
 	var all []audience.Facts
 	for _, s := range shares {
 		for range s.people {
-			f := audience.Facts{}
-			if s.code != "" {
-				f[audience.AttrRegion] = audience.Value{Text: s.code}
-			}
-			if r.IntN(20) > 0 {
-				day := audience.DayOf(1940+r.Int64N(70), 1+r.Int64N(12), 1)
-				f[audience.AttrBirthDate] = audience.Value{Num: day, Last: day}
+			k := kind{s.code, 1940 + r.Int64N(71)}
+			f, ok := kinds[k]
+			if !ok {
+				f = audience.Facts{}
+				if k.code != "" {
+					f[audience.AttrRegion] = audience.Value{Text: k.code}
+				}
+				if day := audience.DayOf(k.year, 6, 1); k.year < 2010 { // the last year stands for nobody knows
+					f[audience.AttrBirthDate] = audience.Value{Num: day, Last: day}
+				}
+				kinds[k] = f
 			}
 			all = append(all, f)
 		}
@@ -119,9 +128,13 @@ func TestDecadesOfALargeRegionShareBlocks(t *testing.T) {
 	const limit = audience.BlockSize / 2
 	r := rand.New(rand.NewPCG(7, 8))
 	var people []audience.Facts
+	kinds := make(map[int64]audience.Facts)
 	for range 6 * audience.BlockSize {
 		day := audience.DayOf(1950+r.Int64N(40), 6, 1)
-		people = append(people, audience.Facts{audience.AttrRegion: {Text: "ES-M"}, audience.AttrBirthDate: {Num: day, Last: day}})
+		if kinds[day] == nil {
+			kinds[day] = audience.Facts{audience.AttrRegion: {Text: "ES-M"}, audience.AttrBirthDate: {Num: day, Last: day}}
+		}
+		people = append(people, kinds[day])
 	}
 	var n numbered
 	n.number(t, index.SmallLanes(0, limit), people)
