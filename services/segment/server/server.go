@@ -31,7 +31,7 @@ type Deps struct {
 	Profiles grpc.ClientConnInterface
 	// Blocks is where blocks are written. The caller closes it, after Close.
 	Blocks blocks.Store
-	// Assigner says in which block a new profile is numbered; nil fills one block after the other. Answers do not depend on it.
+	// Assigner says in which block a new profile is numbered; nil keeps those of a region together. Answers do not depend on it.
 	Assigner Assigner
 }
 

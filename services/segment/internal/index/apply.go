@@ -17,6 +17,9 @@ type applied struct {
 func (st *state) apply(assign Assigner, batches []Batch) applied {
 	var out applied
 	var d audience.Derived
+	if a, ok := assign.(Arranger); ok {
+		st.arrange(a, batches)
+	}
 	for i := range batches {
 		b := &batches[i]
 		for j := range b.Changes {

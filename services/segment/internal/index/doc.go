@@ -9,6 +9,8 @@
 //   - The position never claims more than the blocks hold: while changes are replayed in compacted form it stands still.
 //   - A profile keeps its ordinal for as long as the layout lasts, also over restarts: ordinals are stored before a block that uses
 //     them is written, and none is given twice.
+//   - New profiles of one region are numbered in blocks of that region ([Lanes]), those that arrive together by region and birth, so that
+//     a narrow question touches few blocks. No answer depends on it; who moves keeps the ordinal.
 //   - A new or changed rule is built over whole blocks in slices between which changes go on; until every block has its rows,
 //     and the rows of all days that are kept, the state before answers. Rules of one segment switch in one frame.
 //   - A block is written again, whole, when a reader asks, once however many ask; a new holder of the lease writes every block

@@ -25,3 +25,6 @@ func (x *Index) Waiting() int {
 	}
 	return n
 }
+
+// SmallLanes are lanes of few people.
+func SmallLanes(region, decade int) *Lanes { return &Lanes{region: region, decade: decade} }

@@ -41,7 +41,7 @@ type Deps struct {
 	// Lease is the holding under which ordinals are given and blocks are written. The caller renews it, and ends the index
 	// when it is lost.
 	Lease segment.Epoch
-	// Assigner says where new profiles are numbered; nil: Dense.
+	// Assigner says where new profiles are numbered; nil: Lanes.
 	Assigner Assigner
 	Logger   *slog.Logger
 	// Meter may be nil.
@@ -105,7 +105,7 @@ func New(cfg Config, deps Deps) (*Index, error) {
 		x.now = time.Now
 	}
 	if x.assigner == nil {
-		x.assigner = Dense{}
+		x.assigner = new(Lanes)
 	}
 	x.feed = feed{wake: x.signal, limit: 2 * x.cfg.TickChanges, space: make(chan struct{})}
 	x.published.changed = make(chan struct{})

@@ -8,6 +8,8 @@ import (
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/metric/noop"
 
+	"github.com/narrowcast/narrowcast/pkg/audience"
+	"github.com/narrowcast/narrowcast/pkg/audience/region"
 	"github.com/narrowcast/narrowcast/pkg/telemetry"
 )
 
@@ -15,6 +17,8 @@ import (
 const (
 	metricPending = "narrowcast.segment.pending"
 	metricFill    = "narrowcast.segment.block_fill"
+	metricUse     = "narrowcast.segment.block_use"
+	metricPurity  = "narrowcast.segment.lane_purity"
 	metricRefused = "narrowcast.segment.refused_facts"
 )
 
@@ -50,7 +54,10 @@ func observe(meter metric.Meter, x *Index) (metric.Registration, error) {
 	count, err3 := meter.Int64ObservableGauge(telemetry.MetricBlocks, metric.WithDescription("blocks of the index"))
 	pending, err4 := meter.Int64ObservableGauge(metricPending, metric.WithDescription("segments whose newest definition is being built"))
 	fill, err5 := meter.Float64ObservableGauge(metricFill, metric.WithUnit("1"), metric.WithDescription("share of the given ordinals whose profiles live"))
-	if err := errors.Join(err1, err2, err3, err4, err5); err != nil {
+	use, err6 := meter.Float64ObservableGauge(metricUse, metric.WithUnit("1"), metric.WithDescription("share of the blocks' ordinals that were given"))
+	purity, err7 := meter.Float64ObservableGauge(metricPurity, metric.WithUnit("1"),
+		metric.WithDescription("share of the profiles with a region who live in the commonest one of their block"))
+	if err := errors.Join(err1, err2, err3, err4, err5, err6, err7); err != nil {
 		return nil, err
 	}
 	return meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
@@ -63,10 +70,12 @@ func observe(meter metric.Meter, x *Index) (metric.Registration, error) {
 		if x.st == nil {
 			return nil
 		}
-		live, given, waiting := 0, 0, 0
+		live, given, waiting, placed, common := 0, 0, 0, 0, 0
 		for _, b := range x.st.blocks {
 			live += b.live().n
 			given += len(b.uids)
+			all, most := b.regions()
+			placed, common = placed+all, common+most
 		}
 		for _, d := range x.st.segments {
 			if d.answering != d.newest {
@@ -78,9 +87,13 @@ func observe(meter metric.Meter, x *Index) (metric.Registration, error) {
 		o.ObserveInt64(pending, int64(waiting))
 		if given > 0 {
 			o.ObserveFloat64(fill, float64(live)/float64(given))
+			o.ObserveFloat64(use, float64(given)/float64(len(x.st.blocks)*audience.BlockSize))
+		}
+		if placed > 0 {
+			o.ObserveFloat64(purity, float64(common)/float64(placed))
 		}
 		return nil
-	}, lag, profiles, count, pending, fill)
+	}, lag, profiles, count, pending, fill, use, purity)
 }
 
 func (m *metrics) tick(ctx context.Context, took time.Duration, changes int) {
@@ -88,4 +101,17 @@ func (m *metrics) tick(ctx context.Context, took time.Duration, changes int) {
 		m.duration.Record(ctx, took.Seconds())
 		m.changes.Record(ctx, int64(changes))
 	}
+}
+
+// regions returns how many of the block's profiles have a region, and how many of them the commonest one.
+func (b *block) regions() (all, most int) {
+	for f, r := range b.rows {
+		p, ok := audience.ParseField(f)
+		if !ok || p.Class != audience.ClassFact || p.Attr != audience.AttrRegion || !p.Exact && region.IsParent(p.Value) {
+			continue // who lives in a part of it is counted there
+		}
+		all += r.n
+		most = max(most, r.n)
+	}
+	return all, most
 }

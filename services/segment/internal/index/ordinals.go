@@ -3,6 +3,7 @@ package index
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/narrowcast/narrowcast/pkg/audience"
 	"github.com/narrowcast/narrowcast/services/segment"
@@ -25,6 +26,34 @@ func (Dense) Block(_ audience.UID, _ audience.Facts, fill []int) int {
 		return len(fill)
 	}
 	return last
+}
+
+// arrival is a profile that has no ordinal yet.
+type arrival struct {
+	uid   audience.UID
+	facts audience.Facts
+}
+
+// arrange numbers the profiles that arrive with the batches, whoever is alike beside each other, and tells of those that a layout begun
+// earlier has numbered.
+func (st *state) arrange(assign Arranger, batches []Batch) {
+	var fresh []arrival
+	for i := range batches {
+		for _, c := range batches[i].Changes {
+			if c.Attribute != nil || c.Facts == nil {
+				continue
+			}
+			if at, ok := st.places[c.UID]; !ok {
+				fresh = append(fresh, arrival{c.UID, c.Facts})
+			} else if !st.replayed {
+				assign.Seen(int(at.block), c.Facts)
+			}
+		}
+	}
+	slices.SortStableFunc(fresh, func(a, b arrival) int { return assign.Compare(a.facts, b.facts) })
+	for _, a := range fresh {
+		st.place(assign, a.uid, a.facts)
+	}
 }
 
 // place is an ordinal of a layout: the block's number and the ordinal within it.

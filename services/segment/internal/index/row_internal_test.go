@@ -55,3 +55,25 @@ func (r *row) bitsOrEmpty() *audience.Bits {
 	}
 	return new(audience.Bits)
 }
+
+func TestPurityCountsEachProfileInItsNarrowestRegion(t *testing.T) {
+	b := newBlock(0)
+	schema, err := audience.NewSchema("EUR", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var d audience.Derived
+	for o, code := range []string{"FR-40", "FR-40", "FR-33", "FR-NAQ", "FR", "LU", ""} {
+		facts := audience.Facts{}
+		if code != "" {
+			facts[audience.AttrRegion] = audience.Value{Text: code}
+		}
+		if err := d.Set(schema, facts); err != nil {
+			t.Fatal(err)
+		}
+		b.put(uint16(o), &d)
+	}
+	if all, most := b.regions(); all != 6 || most != 2 {
+		t.Errorf("%d have a region, %d the commonest; want 6 and 2", all, most)
+	}
+}

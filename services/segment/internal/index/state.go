@@ -65,6 +65,9 @@ func (x *Index) begin(ctx context.Context, id Identity) error {
 	if err := st.loadOrdinals(ctx, x.store); err != nil {
 		return err
 	}
+	if a, ok := x.assigner.(Arranger); ok {
+		a.Reset()
+	}
 	old := x.st
 	if old != nil && old.layout == number && old.identity.Store == id.Store {
 		// Versions of blocks go on, and readers keep what they have until the replay has ended.

@@ -91,11 +91,14 @@ type world struct {
 	lists    map[string]map[audience.UID]struct{} // by segment uid
 	uids     map[string]string                    // by name
 	next     uint64
+	assigner index.Assigner
 }
 
-func newWorld(t testing.TB, seed uint64) *world {
+func newWorld(t testing.TB, seed uint64) *world { return newWorldOf(t, seed, new(spread)) }
+
+func newWorldOf(t testing.TB, seed uint64, assigner index.Assigner) *world {
 	w := &world{
-		t: t, r: rand.New(rand.NewPCG(seed, 1)), bytes: &bytes{Store: memblocks.New()}, path: filepath.Join(t.TempDir(), "segment.db"),
+		t: t, assigner: assigner, r: rand.New(rand.NewPCG(seed, 1)), bytes: &bytes{Store: memblocks.New()}, path: filepath.Join(t.TempDir(), "segment.db"),
 		now:    time.Unix(audiencetest.Day*24*3600+3600, 0),
 		id:     index.Identity{Store: "st", Incarnation: "life1", Currency: "EUR", Zone: "Europe/Paris"},
 		people: make(map[audience.UID]audience.Facts), rules: make(map[string]string),
@@ -119,7 +122,7 @@ func (w *world) restart(cfg index.Config) {
 		w.t.Fatal(err)
 	}
 	w.x, err = index.New(cfg, index.Deps{
-		Store: w.store, Blocks: w.bytes, Lease: w.lease, Assigner: new(spread), Now: func() time.Time { return w.now },
+		Store: w.store, Blocks: w.bytes, Lease: w.lease, Assigner: w.assigner, Now: func() time.Time { return w.now },
 		Logger: slog.New(slog.NewTextHandler(w.t.Output(), &slog.HandlerOptions{Level: slog.LevelInfo})),
 	})
 	if err != nil {
