@@ -411,10 +411,10 @@ func chains(t *testing.T, e *env) {
 			}
 		}
 		if got, err := e.Survivors(t.Context(), append(uids, uid(99))); err != nil || !maps.Equal(got, survivors) {
-			t.Errorf("%s: survivors are %x (%v), want %x", what, got, err, survivors)
+			t.Errorf("%s: survivors are %v (%v), want %v", what, got, err, survivors)
 		}
 		if got, err := e.Survivors(t.Context(), nil); err != nil || len(got) != 0 {
-			t.Errorf("%s: of nobody, survivors are %x (%v)", what, got, err)
+			t.Errorf("%s: of nobody, survivors are %v (%v)", what, got, err)
 		}
 	}
 	unmerge := func(n int) error {
