@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"maps"
 	"reflect"
 	"slices"
 	"testing"
@@ -400,10 +401,20 @@ func chains(t *testing.T, e *env) {
 	}
 	lead := func(what string, want ...int) {
 		t.Helper()
+		survivors := make(map[audience.UID]bool)
 		for n, to := range want {
 			if got := e.get(t, uids[n]).UID; got != uids[to] {
 				t.Errorf("%s: profile %d leads to %x, want %d", what, n, got, to)
 			}
+			if n != to {
+				survivors[uids[to]] = true
+			}
+		}
+		if got, err := e.Survivors(t.Context(), append(uids, uid(99))); err != nil || !maps.Equal(got, survivors) {
+			t.Errorf("%s: survivors are %v (%v), want %v", what, got, err, survivors)
+		}
+		if got, err := e.Survivors(t.Context(), nil); err != nil || len(got) != 0 {
+			t.Errorf("%s: of nobody, survivors are %v (%v)", what, got, err)
 		}
 	}
 	unmerge := func(n int) error {
