@@ -163,7 +163,7 @@ func TestMergingIsDecidedPartByPart(t *testing.T) {
 
 func TestDisjointProfilesLoseNothing(t *testing.T) {
 	r := rand.New(rand.NewPCG(4, 4))
-	for range 2000 {
+	for range rounds(2000) {
 		a, b := side(r), side(r)
 		// What a knows, b does not: neither the part itself nor, of consents, anything of the purpose.
 		known, purposes := make(map[string]bool), make(map[string]bool)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/narrowcast/narrowcast/pkg/audience"
+	"github.com/narrowcast/narrowcast/pkg/testkit"
 	"github.com/narrowcast/narrowcast/services/profile"
 	"github.com/narrowcast/narrowcast/services/profile/merging"
 )
@@ -24,6 +25,14 @@ var rules profile.Rules
 var sources = []string{"", "crm", "shop", "web"}
 
 func at(hour int) time.Time { return time.Date(2026, 1, 1, hour, 0, 0, 0, time.UTC) }
+
+// rounds is how often something random is done: of five times once under the race detector, for which one goroutine is as good as none.
+func rounds(n int) int {
+	if testkit.Race {
+		return n / 5
+	}
+	return n
+}
 
 func pick[T any](r *rand.Rand, of ...T) T { return of[r.IntN(len(of))] }
 

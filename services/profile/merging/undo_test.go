@@ -24,7 +24,7 @@ func merged(r *rand.Rand) merging.Record {
 
 func TestAMergeTakenBackLeavesNothing(t *testing.T) {
 	r := rand.New(rand.NewPCG(6, 6))
-	for range 1500 {
+	for range rounds(1500) {
 		m := merged(r)
 		got, back := merging.Undo(m, merging.Side{Profile: m.Result.Profile.Clone(), Provenance: m.Result.Provenance})
 		if !reflect.DeepEqual(back.Profile, plain(m.Merged.Profile)) || !maps.Equal(origins(back), origins(m.Merged)) {
@@ -107,7 +107,7 @@ func naiveUndo(m merging.Record, now merging.Side) map[merging.Part]string {
 
 func TestWhatWasChangedSinceStays(t *testing.T) {
 	r := rand.New(rand.NewPCG(7, 7))
-	for range 3000 {
+	for range rounds(3000) {
 		m := merged(r)
 		now := merging.Side{Profile: m.Result.Profile.Clone(), Provenance: m.Result.Provenance}
 		for hour := range r.IntN(4) {
@@ -215,7 +215,7 @@ func TestAValueSetAnewStays(t *testing.T) {
 
 func TestARecordComesBack(t *testing.T) {
 	r := rand.New(rand.NewPCG(8, 8))
-	for range 500 {
+	for range rounds(500) {
 		m := merged(r)
 		b := m.Encode(nil)
 		back, err := merging.DecodeRecord(b)
