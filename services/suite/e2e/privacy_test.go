@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/narrowcast/narrowcast/pkg/telemetry/telemetrytest"
 	"github.com/narrowcast/narrowcast/pkg/testkit"
@@ -122,6 +124,8 @@ func handleMarked(t *testing.T, st *stack) {
 	_, err = st.Profiles.UpdateProfile(ctx, &profilev1.UpdateProfileRequest{Profile: one})
 	refused("an old etag", err)
 	importMarked(t, st)
+	recordMarked(ctx, st, one.GetName(), ok, refused)
+	resolveMarked(ctx, st, one.GetName(), ok, refused)
 
 	// Questions that do not name it, about people who have it.
 	_, err = st.Segments.CreateSegment(ctx, &segmentv1.CreateSegmentRequest{SegmentId: "women", Segment: &segmentv1.Segment{
@@ -150,6 +154,63 @@ func handleMarked(t *testing.T, st *stack) {
 	_, err = st.Profiles.DeleteProfile(ctx, &profilev1.DeleteProfileRequest{Name: one.GetName()})
 	ok("delete", err)
 	everybody(t, st)
+}
+
+// recordMarked records what somebody did, right and wrong.
+func recordMarked(ctx context.Context, st *stack, who string, ok, refused func(string, error)) {
+	record := func(id string, change func(*profilev1.Event)) error {
+		e := &profilev1.Event{
+			EventId: id, Whose: &profilev1.Event_Profile{Profile: who}, Kind: "purchase", EventTime: timestamppb.New(time.Now().Add(-time.Hour)), Order: marker,
+			Brand: marker, Category: marker, Amount: &typev1.Money{CurrencyCode: "EUR", Amount: "5"}, Details: map[string]string{"note": marker},
+		}
+		change(e)
+		_, err := st.Events.RecordEvents(ctx, &profilev1.RecordEventsRequest{Events: []*profilev1.Event{e}})
+		return err
+	}
+	ok("record", record("right", func(*profilev1.Event) {}))
+	ok("record once more", record("right", func(*profilev1.Event) {}))
+	refused("an event of nobody", record("nobody", func(e *profilev1.Event) {
+		e.Whose = &profilev1.Event_Identifier{Identifier: &profilev1.Identifier{
+			Kind: typev1.IdentifierKind_IDENTIFIER_KIND_EXTERNAL_ID, Source: "crm", Value: marker + "Nobody",
+		}}
+	}))
+	for field, spoil := range map[string]func(*profilev1.Event){
+		"an event kind":    func(e *profilev1.Event) { e.Kind = marker },
+		"an amount":        func(e *profilev1.Event) { e.Amount.Amount = marker },
+		"a long brand":     func(e *profilev1.Event) { e.Brand = strings.Repeat(marker, 50) },
+		"details no UTF-8": func(e *profilev1.Event) { e.Details["note"] = marker + "\xff" },
+		"a campaign":       func(e *profilev1.Event) { e.Campaign = marker },
+	} {
+		refused(field, record("wrong", spoil))
+	}
+}
+
+// resolveMarked asks whose an identifier is, and makes one of two people.
+func resolveMarked(ctx context.Context, st *stack, who string, ok, refused func(string, error)) {
+	id := func(kind typev1.IdentifierKind, source, value string) *profilev1.Identifier {
+		return &profilev1.Identifier{Kind: kind, Source: source, Value: value}
+	}
+	resolve := func(one *profilev1.Identifier) error {
+		_, err := st.Identity.ResolveIdentifier(ctx, &profilev1.ResolveIdentifierRequest{Identifier: one})
+		return err
+	}
+	const external, email, phone = typev1.IdentifierKind_IDENTIFIER_KIND_EXTERNAL_ID, typev1.IdentifierKind_IDENTIFIER_KIND_EMAIL, typev1.IdentifierKind_IDENTIFIER_KIND_PHONE
+	ok("resolve", resolve(id(external, "crm", fmt.Sprint(marker, 1))))
+	refused("an external id of nobody", resolve(id(external, "crm", marker+"Nobody")))
+	refused("an address of nobody", resolve(id(email, "", marker+"@nobody.org")))
+	refused("what is no number", resolve(id(phone, "", marker)))
+	_, err := st.Identity.BatchResolveIdentifiers(ctx, &profilev1.BatchResolveIdentifiersRequest{
+		Identifiers: []*profilev1.Identifier{id(external, "crm", fmt.Sprint(marker, 1)), id(external, "crm", marker+"Nobody"), id(email, "", marker+"@example.org")},
+	})
+	ok("resolve many", err)
+	other, err := st.Profiles.CreateProfile(ctx, &profilev1.CreateProfileRequest{Profile: marked(6)})
+	ok("create another", err)
+	_, err = st.Identity.MergeProfiles(ctx, &profilev1.MergeProfilesRequest{Name: who, Merged: other.GetName()})
+	ok("merge", err)
+	_, err = st.Identity.MergeProfiles(ctx, &profilev1.MergeProfilesRequest{Name: who, Merged: other.GetName()})
+	refused("a second merge", err)
+	_, err = st.Identity.UnmergeProfiles(ctx, &profilev1.UnmergeProfilesRequest{Name: other.GetName()})
+	ok("take the merge back", err)
 }
 
 // importMarked imports good and bad rows.
