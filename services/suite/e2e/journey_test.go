@@ -172,7 +172,7 @@ func TestTheCompleteJourneyIsAnsweredExactly(t *testing.T) {
 	o := options{}.filled(t)
 	// The program: under the race detector so many events would take minutes, and it has met them in smaller numbers.
 	st := connect(t, startProcess(t, o.logs, "narrowcast", append([]string{"up", "--currency=USD"}, serveFlags(o.dataDir)...)...), o)
-	ctx, cancel := context.WithTimeout(t.Context(), 5*patience)
+	ctx, cancel := context.WithTimeout(t.Context(), 15*patience)
 	defer cancel()
 	file, mapping := testkit.SharedData(t, "completejourney", "demographics.csv"), filepath.Join("..", "..", "..", "docs", "examples", "mappings", "complete-journey.yaml")
 	asProgram(t, st)(t, "import", file, "--mapping="+mapping, "--timeout=2m")
