@@ -100,7 +100,8 @@ func (w *world) underLoad(ctx context.Context, o *op) (rate float64, err error) 
 			}
 		})
 	}
-	begun := time.Now()
+	collect() // what the runtime says of processor time is as of a collection
+	before, begun := cpuNow(), time.Now()
 	writing.Go(func() { // the pace: what cannot be begun in time is skipped and counted
 		defer close(due)
 		tick := time.NewTicker(time.Millisecond)
@@ -129,7 +130,10 @@ func (w *world) underLoad(ctx context.Context, o *op) (rate float64, err error) 
 	}
 	took := time.Since(begun)
 	writing.Wait()
-	o.note = fmt.Sprintf("%d changes written beside it, %d left out as too late", done.Load(), late.Load())
+	collect()
+	after := cpuNow()
+	o.note = fmt.Sprintf("%d changes written beside it, %d left out as too late; %.2f processors busy in the whole process",
+		done.Load(), late.Load(), (after.all-after.idle-before.all+before.idle)/time.Since(begun).Seconds())
 	return float64(done.Load()) / took.Seconds(), errors.Join(err, failed)
 }
 

@@ -25,12 +25,13 @@ const (
 	nameChange  = "change"
 	nameCold    = "cold"
 	nameRestart = "restart"
+	nameCrash   = "crash"
 )
 
 // Names are the figures that can be asked for.
 func Names() []string {
 	return []string{
-		nameQ1, nameNoRegion, nameCountry, nameQ2, nameQ4, nameQ5, nameQ6, nameQ7, nameQ8, nameExplain, nameChange, nameCold, nameRestart,
+		nameQ1, nameNoRegion, nameCountry, nameQ2, nameQ4, nameQ5, nameQ6, nameQ7, nameQ8, nameExplain, nameChange, nameCold, nameRestart, nameCrash,
 	}
 }
 

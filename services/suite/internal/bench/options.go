@@ -57,6 +57,11 @@ type Options struct {
 	// Load is how long changes are written steadily for the figure of changes under load; 5 s. Rate is how many a second; 1,000.
 	Load time.Duration
 	Rate int
+	// ReaderBytes is the budget of the reader's memory; 0: 100 for each of the people, and 256 MiB at least.
+	ReaderBytes int64
+	// Program is the path of the narrowcast program, which is started as a process of its own, killed, and started again; "": the
+	// figure of a crash is left out.
+	Program string
 	// Version is the program's.
 	Version string
 	// Progress hears what is going on; nil hears nothing.
@@ -96,8 +101,8 @@ func (o *Options) complete() error {
 	if o.Rounds < 1 {
 		wrong.Add("rounds", ReasonOptions, "give one or more")
 	}
-	if o.Turn < 0 || o.Load < 0 || o.Rate < 0 {
-		wrong.Add("turn", ReasonOptions, "times and rates are not negative")
+	if o.Turn < 0 || o.Load < 0 || o.Rate < 0 || o.ReaderBytes < 0 {
+		wrong.Add("turn", ReasonOptions, "times, rates and sizes are not negative")
 	}
 	for i, name := range o.Only {
 		if !slices.Contains(Names(), name) {
@@ -109,6 +114,11 @@ func (o *Options) complete() error {
 
 // wants reports whether a figure is asked for.
 func (o *Options) wants(name string) bool { return len(o.Only) == 0 || slices.Contains(o.Only, name) }
+
+// readerBytes is the budget of the reader's memory.
+func (o *Options) readerBytes() int64 {
+	return cmp.Or(o.ReaderBytes, max(256<<20, 100*int64(o.People)))
+}
 
 // say tells what is going on.
 func (o *Options) say(format string, args ...any) {

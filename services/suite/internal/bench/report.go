@@ -29,9 +29,11 @@ type Report struct {
 	Layout  string    `json:"layout"`
 	Store   string    `json:"store"`
 	Rounds  int       `json:"rounds"`
-	Load    *Loaded   `json:"load"`
-	Figures []Figure  `json:"figures"`
-	Sizes   []Size    `json:"sizes"`
+	// ReaderBytes is the budget of the reader's memory.
+	ReaderBytes int64    `json:"reader_budget_bytes"`
+	Load        *Loaded  `json:"load"`
+	Figures     []Figure `json:"figures"`
+	Sizes       []Size   `json:"sizes"`
 	// GCShare is the share of collecting memory in the processor time of the process while the figures were taken in turns.
 	GCShare float64 `json:"gc_share"`
 }
@@ -52,8 +54,9 @@ type Machine struct {
 func describe(ctx context.Context, opts Options, begun time.Time) *Report {
 	r := &Report{
 		Begun: begun.UTC().Truncate(time.Second), Program: opts.Version, People: opts.People, Seed: opts.Seed, Layout: opts.Layout, Store: opts.Store, Rounds: opts.Rounds,
+		ReaderBytes: opts.readerBytes(),
 		Machine: Machine{
-			Processor: lineOf("/proc/cpuinfo", "model name"), Cores: runtime.GOMAXPROCS(0), Memory: lineOf("/proc/meminfo", "MemTotal"),
+			Processor: lineOf("/proc/cpuinfo", "model name"), Cores: runtime.GOMAXPROCS(0), Memory: memory(),
 			System: runtime.GOOS + "/" + runtime.GOARCH, Go: runtime.Version(),
 		},
 	}
@@ -81,6 +84,15 @@ func lineOf(path, word string) string {
 		}
 	}
 	return ""
+}
+
+// memory is how much the machine has; "" where it is not known.
+func memory() string {
+	kib, err := strconv.ParseFloat(strings.TrimSuffix(lineOf("/proc/meminfo", "MemTotal"), " kB"), 64)
+	if err != nil {
+		return ""
+	}
+	return strconv.FormatFloat(kib/(1<<20), 'f', 0, 64) + " GiB of memory"
 }
 
 // programVersion is what a program on this machine says of its version; "" if it is not there.
@@ -165,6 +177,7 @@ func (r *Report) facts() [][2]string {
 		{"program", r.Program + ", " + r.Machine.Go},
 		{"machine", fmt.Sprintf("%s, %d cores, %s, %s", r.Machine.Processor, r.Machine.Cores, r.Machine.Memory, r.Machine.System)},
 		{"load average at the beginning", r.Machine.LoadAverage},
+		{"reader's memory budget", strconv.FormatInt(r.ReaderBytes>>20, 10) + " MiB"},
 		{"people", fmt.Sprintf("%s, seed %d, %s, %d segments, stores: %s", table.Int(r.People), r.Seed, r.Layout, segmentCount, r.Store)},
 	}
 	if r.Machine.Postgres != "" || r.Machine.Redis != "" {

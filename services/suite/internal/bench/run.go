@@ -100,6 +100,14 @@ func (w *world) figures(ctx context.Context, report *Report) (err error) {
 		}
 		rare = append(rare, o)
 	}
+	if w.opts.wants(nameCrash) && w.opts.Program != "" {
+		w.opts.say("killing a process and starting it again")
+		o, err := w.crash(ctx)
+		if err != nil {
+			return fmt.Errorf("crash: %w", err)
+		}
+		rare = append(rare, o)
+	}
 	empty := time.Duration(y.empty.figure(0).P50)
 	for _, o := range ops {
 		report.Figures = append(report.Figures, o.figure(empty))

@@ -4,6 +4,7 @@ package bench
 
 import (
 	"context"
+	"io"
 
 	"github.com/narrowcast/narrowcast/pkg/fault"
 )
@@ -16,3 +17,7 @@ func startServers(context.Context, string, bool, bool) (*servers, error) {
 }
 
 func (s *servers) close() error { return nil }
+
+func startProgram(string, string, []string, ...string) (io.Closer, error) {
+	return nil, fault.New(fault.Precondition, ReasonNoServer, "a process cannot be killed with its parent on this system; leave the figure of a crash out")
+}

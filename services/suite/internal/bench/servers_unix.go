@@ -41,9 +41,9 @@ type child struct {
 // watch ends its child by the signal it is told when its input, which this process holds, ends.
 const watch = `sig=$1; shift; "$@" </dev/null & p=$!; cat >/dev/null; kill -$sig $p 2>/dev/null; wait $p 2>/dev/null; exit 0`
 
-func spawn(as *syscall.Credential, dir, log, signal string, args ...string) (*child, error) {
+func spawn(as *syscall.Credential, env []string, dir, log, signal string, args ...string) (*child, error) {
 	cmd := exec.Command("/bin/sh", append([]string{"-c", watch, "sh", signal}, args...)...)
-	cmd.Dir = dir
+	cmd.Dir, cmd.Env = dir, env
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: as, Setpgid: true} // an interrupt at the terminal is not for it
 	file, err := os.OpenFile(log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
@@ -60,7 +60,13 @@ func spawn(as *syscall.Credential, dir, log, signal string, args ...string) (*ch
 	return &child{cmd, in}, nil
 }
 
-func (c *child) close() error { return errors.Join(c.in.Close(), c.cmd.Wait()) }
+// Close ends the child and waits for it.
+func (c *child) Close() error { return errors.Join(c.in.Close(), c.cmd.Wait()) }
+
+// startProgram starts a program whose Close is kill -9.
+func startProgram(dir, log string, env []string, args ...string) (io.Closer, error) {
+	return spawn(nil, env, dir, log, "KILL", args...)
+}
 
 // startServers starts those that are wanted. PostgreSQL's data are in dir, where a later run finds them; Redis keeps nothing.
 func startServers(ctx context.Context, dir string, wantPostgres, wantRedis bool) (s *servers, err error) {
@@ -84,7 +90,7 @@ func startServers(ctx context.Context, dir string, wantPostgres, wantRedis bool)
 func (s *servers) close() error {
 	var errs []error
 	for _, c := range slices.Backward(s.children) {
-		errs = append(errs, c.close())
+		errs = append(errs, c.Close())
 	}
 	return errors.Join(append(errs, os.RemoveAll(s.sockets))...)
 }
@@ -128,7 +134,7 @@ func (s *servers) startPostgres(ctx context.Context, dir string) error {
 			return fmt.Errorf("initdb: %w: %s", err, bytes.TrimSpace(out))
 		}
 	}
-	c, err := spawn(as, s.postgresData, filepath.Join(dir, "postgres.log"), "INT", filepath.Join(bin, "postgres"), "-D", s.postgresData, "-k", socket, "-h", "",
+	c, err := spawn(as, nil, s.postgresData, filepath.Join(dir, "postgres.log"), "INT", filepath.Join(bin, "postgres"), "-D", s.postgresData, "-k", socket, "-h", "",
 		"-c", "shared_buffers=512MB", "-c", "max_wal_size=4GB", "-c", "max_connections=100")
 	if err != nil {
 		return err
@@ -150,7 +156,7 @@ func (s *servers) startRedis(ctx context.Context, dir string) error {
 		return fault.New(fault.Precondition, ReasonNoServer, "there is no redis-server; install it, or give --redis").Wrap(err)
 	}
 	socket := filepath.Join(s.sockets, "redis.sock")
-	c, err := spawn(nil, dir, filepath.Join(dir, "redis.log"), "KILL", path, "--port", "0", "--unixsocket", socket, "--save", "", "--appendonly", "no", "--dir", s.sockets)
+	c, err := spawn(nil, nil, dir, filepath.Join(dir, "redis.log"), "KILL", path, "--port", "0", "--unixsocket", socket, "--save", "", "--appendonly", "no", "--dir", s.sockets)
 	if err != nil {
 		return err
 	}

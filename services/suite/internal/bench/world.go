@@ -23,8 +23,8 @@ import (
 	"github.com/narrowcast/narrowcast/services/suite"
 )
 
-// patience bounds the wait for services to start, and for one answer.
-const patience = 10 * time.Minute
+// patience bounds the wait for services to start, and for one answer: ten million people are read again at a start.
+const patience = time.Hour
 
 // world is the suite that is measured, with what it stands on.
 type world struct {
@@ -154,7 +154,7 @@ func (w *world) keysFile() string { return filepath.Join(w.dir, "profile.keys") 
 func (w *world) start(ctx context.Context) error {
 	cfg := suite.Default()
 	cfg.Listen, cfg.HTTP, cfg.DataDir, cfg.Version, cfg.TimeZone, cfg.Currency = "127.0.0.1:0", "none", w.dir, w.opts.Version, "UTC", currency
-	cfg.Database, cfg.Redis = w.database, w.redis
+	cfg.Database, cfg.Redis, cfg.Campaign.Memory = w.database, w.redis, config.Bytes(w.opts.readerBytes())
 	tel, err := telemetry.New(ctx, telemetry.Config{Service: "narrowcast", Version: w.opts.Version, Prometheus: true})
 	if err != nil {
 		return err

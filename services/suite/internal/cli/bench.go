@@ -25,15 +25,20 @@ type benchCommand struct {
 	Turn     time.Duration `help:"How long cheap questions are repeated within a turn." default:"20ms"`
 	Load     time.Duration `help:"How long changes are written steadily for the figure of changes under load; 0: as long as is usual." default:"5s"`
 	Rate     int           `help:"Changes a second for that figure." default:"1000"`
+	Memory   config.Bytes  `name:"reader-memory" help:"Most memory for the reader's decoded rows; 0B: 100 bytes for each of the people, and at least 256MiB." default:"0B"`
 	Keep     string        `help:"Folder for the data, where a later run finds them loaded; none: a temporary one." placeholder:"DIR"`
 	JSON     string        `name:"json" help:"File for the report as JSON." placeholder:"FILE"`
 	Markdown string        `help:"File for the report as docs/bench keeps it." placeholder:"FILE"`
 }
 
 func (c *benchCommand) run(s *session) error {
+	program, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("find this program: %w", err)
+	}
 	report, err := bench.Run(s.ctx, bench.Options{
 		People: c.People, Seed: c.Seed, Layout: c.Layout, Store: c.Store, Database: c.Database, Redis: c.Redis, Only: c.Only, Rounds: c.Rounds,
-		Turn: c.Turn, Load: c.Load, Rate: c.Rate, Keep: c.Keep, Version: s.env.Version, Progress: s.env.Stderr, Now: s.env.Now,
+		Turn: c.Turn, Load: c.Load, Rate: c.Rate, Keep: c.Keep, ReaderBytes: int64(c.Memory), Program: program, Version: s.env.Version, Progress: s.env.Stderr, Now: s.env.Now,
 		Logger: suite.Config{LogLevel: slog.LevelError}.NewLogger(s.env.Stderr), // what is printed is the bench's own
 	})
 	if report == nil || len(report.Figures) == 0 {
