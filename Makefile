@@ -38,7 +38,13 @@ e2e: ## run the scenarios of the whole suite
 	@TESTFLAGS='-count=1 $(TESTFLAGS)' scripts/test.sh ./services/suite/...
 
 .PHONY: bench
-bench: ## run the benchmarks (BENCH=regexp)
+bench: ## measure the suite on N people (N=200000, BENCHFLAGS='--store servers'); docs/bench says how to read it
+	@CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./services/suite/cmd/narrowcast
+	@mkdir -p .tmp
+	@bin/narrowcast bench --people $(or $(N),200000) --json .tmp/bench.json --markdown .tmp/bench.md $(BENCHFLAGS)
+
+.PHONY: bench-go
+bench-go: ## run the Go benchmarks of the packages (BENCH=regexp)
 	go test -run '^$$' -bench '$(or $(BENCH),.)' -benchmem work
 
 .PHONY: fuzz

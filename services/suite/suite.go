@@ -112,6 +112,14 @@ func (s *Suite) at(addr *net.Addr) string {
 // Local is a connection to the services in this process, without the network. It works after Ready.
 func (s *Suite) Local() grpc.ClientConnInterface { return s.server.Local() }
 
+// Register adds the services that run here to another registrar, which can then call their code without the server and its
+// interceptors, as a bench does. It works after Ready.
+func (s *Suite) Register(r grpc.ServiceRegistrar) {
+	for _, d := range s.doors {
+		d.Register(r)
+	}
+}
+
 // Wait returns when the suite serves and every service says that it can answer, or with what the last one said when ctx ends.
 func (s *Suite) Wait(ctx context.Context) error {
 	select {

@@ -54,6 +54,7 @@ type commands struct {
 	Restore    restoreCommand            `cmd:"" help:"Fill empty stores from a backup, on the same kind of database or the other."`
 	Doctor     doctorCommand             `cmd:"" help:"Look for what cannot be, and change nothing."`
 	Demo       demoCommand               `cmd:"" help:"Run the services with a synthetic population and show a narrow audience."`
+	Bench      benchCommand              `cmd:"" help:"Measure the services on a population whose every answer is known, and check the answers."`
 	Import     importCommand             `cmd:"" help:"Import profiles from a file of separated values (CSV)."`
 	Audience   audienceCommands          `cmd:"" help:"Resolve narrow audiences."`
 	Segment    segmentCommands           `cmd:"" help:"Divide the market into segments."`
@@ -169,7 +170,7 @@ func Main(ctx context.Context, env Env, args []string) int {
 // need none.
 func (s *session) perform(run command, path string) (err error) {
 	switch run.(type) {
-	case *upCommand, *migrateCommand, *backupCommand, *restoreCommand, *doctorCommand, *demoCommand, *versionCommand, *keysCreate, *keysList, *keysAdd, *keysPromote, *keysDisable, *keysEnable, *keysRemove:
+	case *upCommand, *migrateCommand, *backupCommand, *restoreCommand, *doctorCommand, *demoCommand, *benchCommand, *versionCommand, *keysCreate, *keysList, *keysAdd, *keysPromote, *keysDisable, *keysEnable, *keysRemove:
 		return run.run(s)
 	}
 	verb, _, _ := strings.Cut(path, " <")

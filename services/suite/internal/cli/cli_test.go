@@ -45,7 +45,7 @@ func decode(t *testing.T, text string) map[string]any {
 
 func TestEveryCommandHasHelp(t *testing.T) {
 	for _, verb := range []string{
-		"", "up", "migrate", "backup", "restore", "doctor", "demo", "import", "audience", "audience count", "audience members", "audience explain", "audience list", "audience get",
+		"", "up", "migrate", "backup", "restore", "doctor", "demo", "bench", "import", "audience", "audience count", "audience members", "audience explain", "audience list", "audience get",
 		"audience save", "audience delete", "segment create", "segment list", "segment get", "segment update", "segment delete",
 		"segment preview", "segment breakdown", "segment add", "segment remove", "persona generate", "persona create", "persona list",
 		"persona get", "persona update", "persona delete", "campaign create", "campaign list", "campaign get", "campaign update",
