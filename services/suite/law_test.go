@@ -239,9 +239,9 @@ func match(pattern, s string) bool {
 }
 
 // TestOnlyDriversKnowTheDialect keeps SQL engines apart in one place: whoever else asked which one it is would have two ways to behave.
-// Words for people and flags may name an engine.
+// Words for people and flags may name an engine, and the bench does where it starts servers of its own.
 func TestOnlyDriversKnowTheDialect(t *testing.T) {
-	const may = `^(pkg/sqldb|pkg/testkit|services/[a-z]+/internal/sqlstore)(/|$)`
+	const may = `^(pkg/sqldb|pkg/testkit|services/[a-z]+/internal/sqlstore|services/suite/internal/bench)(/|$)`
 	looked := 0
 	for _, p := range listPackages(t) {
 		if p.rel() == "" || strings.HasPrefix(p.rel(), "proto/") || match(may, p.rel()) {
