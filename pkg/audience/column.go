@@ -43,10 +43,10 @@ func build[T cmp.Ordered](c *Column, values iter.Seq2[uint16, T]) []T {
 	distinct := slices.Clone(all)
 	slices.Sort(distinct)
 	distinct = slices.Clip(slices.Compact(distinct))
-	c.Ranks = make([]uint16, highest+1)
+	c.Ranks = MakeRanks(highest+1, len(distinct))
 	for i, o := range ordinals {
 		rank, _ := slices.BinarySearch(distinct, all[i])
-		c.Ranks[o] = uint16(rank)
+		c.Ranks.Set(o, uint16(rank))
 	}
 	return distinct
 }
@@ -56,10 +56,10 @@ func (c *Column) Len() int { return max(len(c.Nums), len(c.Texts)) }
 
 // Rank returns the index of ordinal o's value; false if it has none.
 func (c *Column) Rank(o uint16) (uint16, bool) {
-	if c == nil || !c.Present.Has(o) || int(o) >= len(c.Ranks) {
+	if c == nil || !c.Present.Has(o) || int(o) >= c.Ranks.Len() {
 		return 0, false
 	}
-	return c.Ranks[o], true
+	return c.Ranks.At(o), true
 }
 
 // Num returns ordinal o's number; false if it has none.
@@ -129,7 +129,7 @@ func (c *Column) Validate() error {
 		return broken("has no presence row")
 	case len(c.Nums) > 0 && len(c.Texts) > 0:
 		return broken("holds both numbers and texts")
-	case len(c.Ranks) > BlockSize || c.Len() > BlockSize:
+	case c.Ranks.Len() > BlockSize || c.Len() > BlockSize:
 		return broken("is longer than a block")
 	}
 	for i := 1; i < len(c.Nums); i++ {
@@ -145,7 +145,7 @@ func (c *Column) Validate() error {
 	for i, w := range c.Present {
 		for ; w != 0; w &= w - 1 {
 			o := i<<6 | bits.TrailingZeros64(w)
-			if o >= len(c.Ranks) || int(c.Ranks[o]) >= c.Len() {
+			if o >= c.Ranks.Len() || int(c.Ranks.At(uint16(o))) >= c.Len() {
 				return broken("lacks the value of a present ordinal")
 			}
 		}

@@ -102,9 +102,9 @@ func TestABrokenColumnIsFoundAndNeverPanics(t *testing.T) {
 		audience.In{Attr: audience.AttrPostalCode, Values: []audience.Value{{Text: "40"}, {Text: "41"}}},
 	}, audience.Env{Schema: s})
 	for name, c := range map[string]*audience.Column{
-		"no presence":   {Texts: []string{"40"}, Ranks: []uint16{0}},
-		"short ranks":   {Present: present, Texts: []string{"40"}, Ranks: []uint16{0, 0, 0, 0}},
-		"rank too high": {Present: present, Texts: []string{"40"}, Ranks: slices.Repeat([]uint16{9}, 71)},
+		"no presence":   {Texts: []string{"40"}, Ranks: audience.MakeRanks(1, 1)},
+		"short ranks":   {Present: present, Texts: []string{"40"}, Ranks: audience.MakeRanks(4, 1)},
+		"rank too high": {Present: present, Texts: []string{"40"}, Ranks: ranksOf(slices.Repeat([]uint16{9}, 71), 10)},
 		"out of order":  {Present: new(audience.Bits), Texts: []string{"41", "40"}},
 		"twice":         {Present: new(audience.Bits), Nums: []int64{3, 3}},
 		"both":          {Present: new(audience.Bits), Texts: []string{"41"}, Nums: []int64{3}},
@@ -129,7 +129,7 @@ type oneColumn struct {
 	live   *audience.Bits
 }
 
-func (b oneColumn) Row(audience.Field) (*audience.Bits, bool)      { return b.live, true }
+func (b oneColumn) Row(audience.Field) (audience.Row, bool)        { return audience.NewRow(b.live), true }
 func (b oneColumn) Column(audience.Field) (*audience.Column, bool) { return b.column, true }
 func (b oneColumn) Cardinality(audience.Field) (int, bool)         { return 2, true }
 
@@ -184,4 +184,13 @@ func TestBits(t *testing.T) {
 	if a.Equal(&b) {
 		t.Error("different bits are equal")
 	}
+}
+
+// ranksOf packs ranks.
+func ranksOf(list []uint16, distinct int) audience.Ranks {
+	r := audience.MakeRanks(len(list), distinct)
+	for o, rank := range list {
+		r.Set(uint16(o), rank)
+	}
+	return r
 }

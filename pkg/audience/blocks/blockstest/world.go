@@ -46,10 +46,19 @@ type exclusion struct{ segment audience.Field }
 
 func (e exclusion) Fields() []audience.Field { return []audience.Field{female, e.segment} }
 
+func (e exclusion) Guess(b audience.Block) int {
+	n, ok := b.Cardinality(female)
+	if !ok {
+		return audience.BlockSize
+	}
+	return n
+}
+
 func (e exclusion) Eval(b audience.Block, within, out *audience.Bits) error {
 	var result audience.Bits
 	for i, f := range []audience.Field{audience.FieldLive, female, e.segment} {
-		row, ok := b.Row(f)
+		held, ok := b.Row(f)
+		row := held.Bits()
 		switch {
 		case !ok:
 			return audience.ErrUnknown
@@ -345,7 +354,7 @@ func ask(ctx context.Context, r *blocks.Reader, c blocks.Consistency) (*answer, 
 			live, _ := block.Row(audience.FieldLive)
 			women, _ := block.Row(female)
 			men, ok := block.Row(others)
-			if !ok || women.Intersects(men) || women.Count()+men.Count() != live.Count() || !c.Present.Equal(live) {
+			if !ok || women.Bits().Intersects(men.Bits()) || women.Count()+men.Count() != live.Count() || !c.Present.Equal(live.Bits()) {
 				return errors.New("rows of different versions")
 			}
 			mu.Lock()
