@@ -2,6 +2,7 @@ package audience_test
 
 import (
 	"maps"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -183,6 +184,46 @@ func TestBits(t *testing.T) {
 	a.Unset(slices.Collect(a.All())[0])
 	if a.Equal(&b) {
 		t.Error("different bits are equal")
+	}
+}
+
+// TestRangesOfRanksAreThoseOfALoop looks ranges up in columns whose numbers lie evenly, in heaps, and at the ends of what there is.
+func TestRangesOfRanksAreThoseOfALoop(t *testing.T) {
+	t.Parallel()
+	r := rand.New(rand.NewPCG(8, 1))
+	for name, next := range map[string]func() int64{
+		"even": func() int64 { return r.Int64N(20_000) }, "heaps": func() int64 { return int64(1) << r.IntN(62) },
+		"ends": func() int64 { return []int64{math.MinInt64, math.MaxInt64}[r.IntN(2)] + r.Int64N(3) - 1 },
+		"skew": func() int64 { n := r.Int64N(1 << 20); return n * n * n },
+	} {
+		for _, n := range []int{1, 2, 31, 33, 500, 20_000} {
+			c := audience.NewNumColumn(func(yield func(uint16, int64) bool) {
+				for o := range n {
+					if !yield(uint16(o), next()) {
+						return
+					}
+				}
+			})
+			for range 200 {
+				lo, hi := next(), next()
+				if r.IntN(3) == 0 {
+					hi = lo
+				}
+				from, to := c.NumRanks(lo, hi)
+				var first, end int
+				for _, v := range c.Nums {
+					if v < lo {
+						first++
+					}
+					if v <= hi {
+						end++
+					}
+				}
+				if lo <= hi && (from != first || to != end) || lo > hi && from < to {
+					t.Fatalf("%s: %d to %d are ranks %d to %d, want %d to %d", name, lo, hi, from, to, first, end)
+				}
+			}
+		}
 	}
 }
 

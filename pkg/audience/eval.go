@@ -146,12 +146,68 @@ func (ev *eval) all(n *node, cur *set) error {
 		if cur.n == 0 {
 			break
 		}
-		if err := ev.node(ev.order[base+i].n, cur); err != nil {
+		k := ev.order[base+i].n
+		var err error
+		switch {
+		case k == nil: // done with another
+		case k.op == opRange && i+1 < len(n.kids):
+			err = ev.ranges(ev.order[base+i:], cur)
+		default:
+			err = ev.node(k, cur)
+		}
+		if err != nil {
 			return err
 		}
 	}
 	ev.order = ev.order[:base]
 	return nil
+}
+
+// ranges evaluates the first operand, a range, together with all others that are ranges of the same column: both ends of an interval
+// take one pass over the candidates. Those are taken out of the list.
+func (ev *eval) ranges(order []ranked, cur *set) error {
+	first := order[0].n
+	if err := ev.interrupted(first); err != nil {
+		return err
+	}
+	c, err := columnOf(ev.block, first.field)
+	if err != nil {
+		return err
+	}
+	if c == nil {
+		cur.empty()
+		return nil
+	}
+	from, to, ok := first.interval(c)
+	if !ok {
+		return ev.node(first, cur)
+	}
+	for i := 1; i < len(order); i++ {
+		k := order[i].n
+		if k == nil || k.op != opRange || !ev.sameColumn(first.field, k.field, c) {
+			continue
+		}
+		if lo, hi, ok := k.interval(c); ok {
+			from, to = max(from, lo), min(to, hi)
+			order[i].n = nil
+		}
+	}
+	ev.between(cur, c, from, to, false)
+	cur.live = true
+	return nil
+}
+
+// sameColumn reports whether the columns of two fields are one: the first and last possible days of birth mostly are, and then kept
+// once.
+func (ev *eval) sameColumn(f, g Field, c *Column) bool {
+	if f == g {
+		return true
+	}
+	if g.birthLast() != f && f.birthLast() != g {
+		return false
+	}
+	other, ok := ev.block.Column(g)
+	return ok && other == c
 }
 
 // either asks the operands that are rows about everybody at once, and each of the others only about the rest.
@@ -378,15 +434,7 @@ func (ev *eval) ranged(n *node, cur *set) error {
 	}
 	if len(n.spans) == 1 {
 		from, to := n.spans[0].ranks(c)
-		none, all := from >= to, from == 0 && to >= c.Len()
-		switch {
-		case none && !n.neg || all && n.neg:
-			cur.empty() // nobody inside, or nobody outside
-		case none || all:
-			ev.present(cur, c)
-		default:
-			ev.inRanks(cur, c, from, to, n.neg)
-		}
+		ev.between(cur, c, from, to, n.neg)
 		return nil
 	}
 	set := ev.scratch()
@@ -405,11 +453,24 @@ func (ev *eval) ranged(n *node, cur *set) error {
 	return nil
 }
 
+// between keeps the candidates whose rank is from from up to but not including to, or with neg all others that have a value.
+func (ev *eval) between(cur *set, c *Column, from, to int, neg bool) {
+	none, all := from >= to, from == 0 && to >= c.Len()
+	switch {
+	case none && !neg || all && neg:
+		cur.empty() // nobody inside, or nobody outside
+	case none || all:
+		ev.present(cur, c)
+	default:
+		ev.inRanks(cur, c, from, to, neg)
+	}
+}
+
 // wholeWord is the number of candidates in a word from which comparing all 64 ranks of it, several at a time, is faster than looking
 // the candidates up one after the other.
 const wholeWord = 4
 
-// inRanks keeps the candidates whose rank is from from up to but not including to, or with neg all others that have a value.
+// inRanks is between for a range that is neither empty nor everything.
 func (ev *eval) inRanks(cur *set, c *Column, from, to int, neg bool) {
 	t := c.Ranks.inside(from, to, neg)
 	if cur.shape == shapeAll {

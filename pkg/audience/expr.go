@@ -49,6 +49,9 @@ func (e *Expr) TruthFields() []Field { return e.truthFields }
 // DateRelative reports whether the members depend on the day of the question.
 func (e *Expr) DateRelative() bool { return e.dateRelative }
 
+// Size returns the number of the expression's nodes, each counted as often as it is evaluated.
+func (e *Expr) Size() int { return e.pos.size + e.neg.size }
+
 // String returns the expression for people and for Fingerprint. Equal expressions have equal strings.
 func (e *Expr) String() string {
 	var b strings.Builder
@@ -74,6 +77,12 @@ func (e *Expr) Eval(b Block, within, out *Bits) error {
 func (e *Expr) Members(b Block) (members Row, err error) {
 	err = e.eval(b, nil, func(s *set) { members = s.row() })
 	return members, err
+}
+
+// Count returns the number of members of a block.
+func (e *Expr) Count(b Block) (n int, err error) {
+	err = e.eval(b, nil, func(s *set) { n = s.n })
+	return n, err
 }
 
 func (e *Expr) eval(b Block, within *Bits, take func(*set)) error {

@@ -40,6 +40,16 @@ func (f Field) onlyLive() bool {
 	return f == FieldLive || len(f) > 2 && f[1] == '/' && (f[0] == 'f' || f[0] == 'p' || f[0] == 'c')
 }
 
+// birthLast is LastField of the attribute whose ColumnField f is, "" where f is not that of a Birth.
+func (f Field) birthLast() Field {
+	if f != birthFirst {
+		return ""
+	}
+	return birthLast
+}
+
+var birthFirst, birthLast = ColumnField(AttrBirthDate), LastField(AttrBirthDate)
+
 // Class says what a field holds.
 type Class uint8
 

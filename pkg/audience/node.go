@@ -63,6 +63,25 @@ func (s *span) ranks(c *Column) (from, to int) {
 	return c.NumRanks(s.lo, s.hi)
 }
 
+// interval returns the ranks of those who satisfy an opRange, if they follow each other.
+func (n *node) interval(c *Column) (from, to int, ok bool) {
+	if len(n.spans) != 1 {
+		return 0, 0, false
+	}
+	from, to = n.spans[0].ranks(c)
+	switch {
+	case !n.neg:
+		return from, to, true
+	case from >= to:
+		return 0, c.Len(), true
+	case from == 0:
+		return to, c.Len(), true
+	case to >= c.Len():
+		return 0, from, true
+	}
+	return 0, 0, false
+}
+
 var (
 	everybody = &node{op: opConst, all: true, size: 1}
 	nobody    = &node{op: opConst, size: 1, live: true}

@@ -207,14 +207,62 @@ func newBitBlock(r *rand.Rand) *bitBlock {
 			}
 		})
 	}
+	// First and last possible days of birth: one column, as readers keep it, or two.
+	var days [2]map[uint16]int64
+	for i := range days {
+		days[i] = make(map[uint16]int64)
+	}
+	whole := r.IntN(2) == 0
+	for o := range b.live.All() {
+		if r.IntN(10) == 0 {
+			continue
+		}
+		first := int64(r.IntN(30_000))
+		days[0][o], days[1][o] = first, first
+		if !whole && r.IntN(3) == 0 {
+			days[1][o] += 364
+		}
+	}
+	for i, f := range birthFields {
+		b.columns[f] = audience.NewNumColumn(mapSeq(days[i]))
+		b.plain[f] = b.columns[f].Present
+	}
+	if whole {
+		b.columns[birthFields[1]] = b.columns[birthFields[0]]
+	}
 	return b
+}
+
+var birthFields = [2]audience.Field{audience.ColumnField(audience.AttrBirthDate), audience.LastField(audience.AttrBirthDate)}
+
+// aged asks for an age from lo to hi, ends that may hold nobody included.
+func (b *bitBlock) aged(lo, hi int64) (audience.Pred, func(o uint16) (yes, no bool)) {
+	const day = 30_000
+	ask := audience.And{
+		audience.Age{Attr: audience.AttrBirthDate, Op: audience.OpGE, Years: lo}, audience.Age{Attr: audience.AttrBirthDate, Op: audience.OpLE, Years: hi},
+	}
+	first, last := b.columns[birthFields[0]], b.columns[birthFields[1]]
+	return ask, func(o uint16) (bool, bool) {
+		from, ok := first.Num(o)
+		to, _ := last.Num(o)
+		if !ok {
+			return false, false
+		}
+		// Of whoever was born on from or on to: the age only grows in between.
+		old, young := audience.AgeOn(from, day), audience.AgeOn(to, day)
+		return young >= lo && old <= hi, old < lo || young > hi
+	}
 }
 
 // ask returns a random question, and its naive answer of one ordinal: whether it is true, and whether it is false.
 func (b *bitBlock) ask(r *rand.Rand, depth int) (audience.Pred, func(o uint16) (yes, no bool)) {
-	kind := r.IntN(7)
+	kind := r.IntN(8)
 	if depth == 0 {
-		kind = r.IntN(4)
+		kind = r.IntN(5)
+	}
+	if kind == 4 {
+		lo := int64(r.IntN(80))
+		return b.aged(lo, lo+int64(r.IntN(30)-3))
 	}
 	switch kind {
 	case 0: // a list of interests, which everybody has
@@ -259,7 +307,7 @@ func (b *bitBlock) ask(r *rand.Rand, depth int) (audience.Pred, func(o uint16) (
 			in := v == 1 || v == 3 || v == 90
 			return in, !in
 		}
-	case 4:
+	case 5:
 		x, answer := b.ask(r, depth-1)
 		return audience.Not{X: x}, func(o uint16) (bool, bool) {
 			yes, no := answer(o)
@@ -283,7 +331,7 @@ func (b *bitBlock) ask(r *rand.Rand, depth int) (audience.Pred, func(o uint16) (
 		}
 		return every, some
 	}
-	if kind == 5 {
+	if kind == 6 {
 		return audience.And(preds), func(o uint16) (bool, bool) { return and(o, false) }
 	}
 	return audience.Or(preds), func(o uint16) (bool, bool) {
@@ -307,7 +355,7 @@ func TestEveryPairOfFormsAgreesWithTheNaiveTwin(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	env := audience.Env{Schema: s, Segment: func(uid string) (audience.SegmentRef, error) {
+	env := audience.Env{Schema: s, Day: 30_000, Segment: func(uid string) (audience.SegmentRef, error) {
 		return audience.SegmentRef{Field: audience.SegmentField(uid, uint64(slices.Index(interestNames, uid)))}, nil
 	}}
 	for seed := range seeds {

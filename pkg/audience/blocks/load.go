@@ -384,12 +384,50 @@ func (s *Session) read(ctx context.Context, sl *slot, p *fieldPlan, want []int) 
 			return nil, &unknownError{cause: "field refused", err: err}
 		}
 		k.have = true
-		s.r.memoryOf(f).put(k.cell, k.content)
 		n++
+	}
+	l.unify()
+	for _, at := range want {
+		if k := &l.entries[at]; k.content != nil {
+			s.r.memoryOf(&p.fields[at]).put(k.cell, k.content)
+		}
 	}
 	s.counters.store.Add(n)
 	s.r.fields.Add(ctx, n, fromStore)
 	return l, nil
+}
+
+// birth are the columns of first and last possible days of birth.
+var birth = [2]audience.Field{audience.ColumnField(audience.AttrBirthDate), audience.LastField(audience.AttrBirthDate)}
+
+// unify keeps the two columns of birth dates once where they say the same, as they do unless somebody's date is known by its year
+// alone: half of the memory, and one pass for both ends of a range of ages.
+func (l *loaded) unify() {
+	var k [2]*known
+	var c [2]*content
+	for i, f := range birth {
+		at := l.plan.at(f)
+		if at < 0 {
+			return
+		}
+		k[i] = &l.entries[at]
+		if c[i] = k[i].content; c[i] == nil && k[i].cell != nil {
+			c[i] = k[i].cell.get()
+		}
+		if c[i] == nil {
+			return
+		}
+	}
+	if c[0].column == c[1].column || !c[0].column.Equal(c[1].column) {
+		return
+	}
+	one := &content{column: c[0].column, shared: true}
+	if k[1].content != nil {
+		k[1].content = one
+	} else {
+		one.column = c[1].column
+		k[0].content = one
+	}
 }
 
 // usable reports why a block that was read must not be used. Its epoch must be the one, and its version not older than, what the

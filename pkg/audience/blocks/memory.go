@@ -14,6 +14,8 @@ type content struct {
 	uids   []audience.UID
 	// blank marks the places of uids that belong to nobody, those beyond its end included.
 	blank *[ChunkSize / 64]uint64
+	// shared says that the column is another content's too, which counts its size.
+	shared bool
 }
 
 // cell is the place of one field's content under one checksum. The directories of a block that list the field with that checksum
@@ -100,7 +102,7 @@ func (m *memory) bytes() int64 { return m.used.Load() }
 func (k *content) size() int64 {
 	const bits, overhead = audience.BlockSize / 8, 160
 	n := int64(overhead + k.row.Size())
-	if c := k.column; c != nil {
+	if c := k.column; c != nil && !k.shared {
 		n += bits + int64(c.Ranks.Size()+8*cap(c.Nums)+16*cap(c.Texts))
 		for _, t := range c.Texts {
 			n += int64(len(t))

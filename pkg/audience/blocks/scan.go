@@ -34,9 +34,10 @@ type Scan struct {
 	Do func(scanner, at int, b audience.Block) error
 }
 
-// Bounds of a scan. The first two are from BenchmarkScan: what a goroutine costs is repaid by about so many blocks.
+// Bounds of a scan.
 const (
-	// blocksPerScanner is how many blocks there must be for each goroutine.
+	// blocksPerScanner is how many blocks there must be for each goroutine: at a microsecond or more each, about what starting it and
+	// waiting for it takes.
 	blocksPerScanner = 12
 	// portion is how many blocks a goroutine takes at a time.
 	portion = 4
