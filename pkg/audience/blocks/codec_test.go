@@ -49,10 +49,21 @@ func rows(tb testing.TB) map[string]*audience.Bits {
 		}
 	}
 	return map[string]*audience.Bits{
+		"list": some(audience.ListMax), "a little more": some(audience.ListMax + 1), "a little less": some(audience.ListMax - 1),
+		"64 runs": stripes(audience.RunsMax), "65 runs": stripes(audience.RunsMax + 1), "pairs": stripes(300),
 		"first": bitsOf(0), "last": bitsOf(65535), "ends": bitsOf(0, 65535), "word edges": bitsOf(63, 64, 127, 128),
 		"4095": some(4095), "4096": some(4096), "4097": some(4097), "half": some(32768),
 		"full": full, "all but the last": &almost, "runs": runs,
 	}
+}
+
+// stripes is so many runs of three.
+func stripes(n int) *audience.Bits {
+	b := new(audience.Bits)
+	for i := range n {
+		b.SetRange(uint16(i*100), uint16(i*100+2))
+	}
+	return b
 }
 
 func TestRowsAreReadBackAndReadByTheLibrary(t *testing.T) {
@@ -63,7 +74,7 @@ func TestRowsAreReadBackAndReadByTheLibrary(t *testing.T) {
 				t.Fatalf("EncodeRow: %d ordinals, %v; want %d", n, err, row.Count())
 			}
 			got, err := blocks.DecodeRow(data)
-			if err != nil || *got != *row {
+			if err != nil || *got.Bits() != *row || got.Count() != n {
 				t.Fatalf("DecodeRow gives another row, or %v", err)
 			}
 			m := roaring.New()
@@ -94,7 +105,7 @@ func TestEveryContainerTypeOfOtherWritersIsRead(t *testing.T) {
 			t.Fatal(err)
 		}
 		got, err := blocks.DecodeRow(data)
-		if err != nil || *got != *row {
+		if err != nil || *got.Bits() != *row {
 			t.Errorf("%s: another row, or %v", name, err)
 		}
 	}
@@ -202,7 +213,7 @@ func equal(a, b *audience.Column) bool {
 		return false
 	}
 	for o := range a.Present.All() {
-		if a.Ranks[o] != b.Ranks[o] {
+		if a.Ranks.At(o) != b.Ranks.At(o) {
 			return false
 		}
 	}
@@ -231,7 +242,7 @@ func TestColumnsAreReadBack(t *testing.T) {
 }
 
 func TestABrokenColumnIsNotWritten(t *testing.T) {
-	c := &audience.Column{Present: bitsOf(1), Nums: []int64{2, 1}, Ranks: []uint16{0, 1}}
+	c := &audience.Column{Present: bitsOf(1), Nums: []int64{2, 1}, Ranks: audience.MakeRanks(2, 2)}
 	if _, _, err := blocks.EncodeColumn(c); err == nil {
 		t.Error("numbers out of order were written")
 	}

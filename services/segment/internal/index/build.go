@@ -15,8 +15,9 @@ func (r *ruleRow) evaluate(v *view, within, out *audience.Bits) error {
 		}
 		return nil
 	}
-	live, _ := v.Row(audience.FieldLive)
+	row, _ := v.Row(audience.FieldLive)
 	out.Clear()
+	live := row.Bits()
 	if live == nil {
 		return nil
 	}

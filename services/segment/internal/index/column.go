@@ -164,9 +164,9 @@ func (v *values[T]) build(c *audience.Column) []T {
 	for end > 0 && !present.Has(uint16(end-1)) {
 		end--
 	}
-	c.Ranks = make([]uint16, end)
+	c.Ranks = audience.MakeRanks(end, len(distinct))
 	for o := range present.All() {
-		c.Ranks[o] = rank[v.ids[o]]
+		c.Ranks.Set(o, rank[v.ids[o]])
 	}
 	return distinct
 }
