@@ -220,3 +220,20 @@ func notBelow(x, bound, high uint64) uint64 {
 	low := (x | high) - (bound &^ high)
 	return x&^bound | ^(x^bound)&low
 }
+
+// Fill makes the rank of every ordinal rank[ids[o]]; ids is Len long. An id beyond rank has rank 0: it is that of an ordinal without a value.
+func (r *Ranks) Fill(ids, rank []uint16) {
+	if r.wide {
+		for o, id := range ids {
+			if int(id) < len(rank) {
+				r.words[wideAt(uint16(o))] |= uint64(rank[id]) << wideShift(uint16(o))
+			}
+		}
+		return
+	}
+	for o, id := range ids {
+		if int(id) < len(rank) {
+			r.words[narrowAt(uint16(o))] |= uint64(uint8(rank[id])) << narrowShift(uint16(o))
+		}
+	}
+}

@@ -18,7 +18,7 @@ type block struct {
 	columns  map[audience.Field]*column
 	segments map[audience.Field]*row // one for each rule row that the block has, empty or not
 
-	changed wordSet // words that hold a profile changed since the segments were evaluated
+	changed moves // since the segments were evaluated
 
 	dirty   map[audience.Field]struct{} // rows, columns and segments that differ from what the store acknowledged
 	parts   [blocks.Chunks]bool         // parts of the dictionary that do
@@ -41,7 +41,10 @@ func newBlock(n uint32) *block {
 
 func (b *block) live() *row { return b.rows[audience.FieldLive] }
 
-func (b *block) touch(f audience.Field) { b.dirty[f] = struct{}{} }
+func (b *block) touch(f audience.Field) {
+	b.dirty[f] = struct{}{}
+	b.changed.touch(f)
+}
 
 // put makes d all that the block has of an ordinal.
 func (b *block) put(o uint16, d *audience.Derived) {

@@ -165,9 +165,7 @@ func (v *values[T]) build(c *audience.Column) []T {
 		end--
 	}
 	c.Ranks = audience.MakeRanks(end, len(distinct))
-	for o := range present.All() {
-		c.Ranks.Set(o, rank[v.ids[o]])
-	}
+	c.Ranks.Fill(v.ids[:end], rank)
 	return distinct
 }
 
