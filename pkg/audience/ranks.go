@@ -1,6 +1,9 @@
 package audience
 
-import "slices"
+import (
+	"math/bits"
+	"slices"
+)
 
 // Ranks holds for each ordinal the rank of its value, packed into words: eight to a word where there are at most 256 ranks, else
 // four. So a range is compared with a whole word of ranks at a time. The zero Ranks is empty.
@@ -236,4 +239,29 @@ func (r *Ranks) Fill(ids, rank []uint16) {
 			r.words[narrowAt(uint16(o))] |= uint64(uint8(rank[id])) << narrowShift(uint16(o))
 		}
 	}
+}
+
+// Append appends the ranks of the ordinals in present, in their order, to data: nothing, one byte or two bytes (the lower one first)
+// for each, as width says. present must hold ordinals below Len only.
+func (r *Ranks) Append(data []byte, present *Bits, width int) []byte {
+	if width == 0 {
+		return data
+	}
+	for i, w := range present {
+		for ; w != 0; w &= w - 1 {
+			o := uint16(i<<6 | bits.TrailingZeros64(w))
+			var rank uint64
+			if r.wide {
+				rank = r.words[wideAt(o)] >> wideShift(o)
+			} else {
+				rank = r.words[narrowAt(o)] >> narrowShift(o) & 0xff
+			}
+			if width == 1 {
+				data = append(data, byte(rank))
+			} else {
+				data = append(data, byte(rank), byte(rank>>8))
+			}
+		}
+	}
+	return data
 }

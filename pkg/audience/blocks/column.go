@@ -27,10 +27,7 @@ func EncodeColumn(c *audience.Column) (data []byte, cardinality int, err error) 
 	if err := c.Validate(); err != nil {
 		return nil, 0, fmt.Errorf("encode column: %w", err)
 	}
-	present, n, err := EncodeRow(c.Present)
-	if err != nil {
-		return nil, 0, err
-	}
+	present, n := EncodeRow(c.Present)
 	b := make([]byte, 0, len(present)+2*n+9*len(c.Nums)+16*len(c.Texts)+16)
 	if len(c.Texts) > 0 {
 		b = append(b, columnTexts)
@@ -49,16 +46,7 @@ func EncodeColumn(c *audience.Column) (data []byte, cardinality int, err error) 
 	}
 	b = binary.AppendUvarint(b, uint64(len(present)))
 	b = append(b, present...)
-	width := rankWidth(c.Len())
-	for o := range c.Present.All() {
-		switch width {
-		case 1:
-			b = append(b, byte(c.Ranks.At(o)))
-		case 2:
-			b = binary.LittleEndian.AppendUint16(b, c.Ranks.At(o))
-		}
-	}
-	return b, n, nil
+	return c.Ranks.Append(b, c.Present, rankWidth(c.Len())), n, nil
 }
 
 func rankWidth(distinct int) int {

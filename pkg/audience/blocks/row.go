@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"math/bits"
 
-	"github.com/RoaringBitmap/roaring/v2"
-
 	"github.com/narrowcast/narrowcast/pkg/audience"
 )
 
@@ -20,18 +18,69 @@ const (
 
 // EncodeRow returns a row as portable roaring bytes, in the smallest of the three container types, and its cardinality. An
 // empty (or nil) row has no bytes.
-func EncodeRow(b *audience.Bits) (data []byte, cardinality int, err error) {
+//
+// It is written out here as decoding is, for the same reason: a change of one profile writes whole columns, and with them this row.
+func EncodeRow(b *audience.Bits) (data []byte, cardinality int) {
 	n := b.Count()
 	if n == 0 {
-		return nil, 0, nil
+		return nil, 0
 	}
-	m := roaring.FromDense(b[:], false)
-	m.RunOptimize()
-	data, err = m.ToBytes()
-	if err != nil {
-		return nil, 0, fmt.Errorf("encode row: %w", err)
+	runs := 0
+	var before uint64 // the highest bit of the word before
+	for _, w := range b {
+		runs += bits.OnesCount64(w &^ (w<<1 | before))
+		before = w >> 63
 	}
-	return data, n, nil
+	plain := min(2*n, audience.BlockSize/8)
+	le := binary.LittleEndian
+	if 2+4*runs < plain {
+		data = make([]byte, 0, 11+4*runs)
+		data = le.AppendUint32(data, cookieRun)
+		data = append(data, 1)
+		data = le.AppendUint16(le.AppendUint16(data, 0), uint16(n-1))
+		data = le.AppendUint16(data, uint16(runs))
+		return appendRuns(data, b), n
+	}
+	data = make([]byte, 0, 16+plain)
+	data = le.AppendUint32(le.AppendUint32(data, cookieNoRun), 1)
+	data = le.AppendUint16(le.AppendUint16(data, 0), uint16(n-1))
+	data = le.AppendUint32(data, 16)
+	if n > arrayMax {
+		for _, w := range b {
+			data = le.AppendUint64(data, w)
+		}
+		return data, n
+	}
+	for i, w := range b {
+		for ; w != 0; w &= w - 1 {
+			data = le.AppendUint16(data, uint16(i<<6|bits.TrailingZeros64(w)))
+		}
+	}
+	return data, n
+}
+
+// appendRuns appends the first ordinal and the length less one of each run.
+func appendRuns(data []byte, b *audience.Bits) []byte {
+	le := binary.LittleEndian
+	for at := 0; at < audience.BlockSize; {
+		w := b[at>>6] >> (at & 63)
+		if w == 0 {
+			at = at&^63 + 64
+			continue
+		}
+		first := at + bits.TrailingZeros64(w)
+		end := first // the first ordinal behind the run
+		for end < audience.BlockSize {
+			ones := bits.TrailingZeros64(^(b[end>>6] >> (end & 63)))
+			end += ones
+			if ones == 0 || end&63 != 0 {
+				break
+			}
+		}
+		data = le.AppendUint16(le.AppendUint16(data, uint16(first)), uint16(end-first-1))
+		at = end
+	}
+	return data
 }
 
 // DecodeRow reads portable roaring bytes of one block, in the form in which it is evaluated fastest. The bytes may come from

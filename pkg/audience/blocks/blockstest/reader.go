@@ -54,7 +54,7 @@ func substitute(s *Server, k blocks.Key, f audience.Field) {
 			other := *row.Bits()
 			other.Unset(from)
 			other.Set(to)
-			if again, n, err := blocks.EncodeRow(&other); err == nil && !row.Has(to) && n == row.Count() && len(again) == len(data) {
+			if again, n := blocks.EncodeRow(&other); !row.Has(to) && n == row.Count() && len(again) == len(data) {
 				s.Set(k, f, again)
 				return
 			}
