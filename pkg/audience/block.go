@@ -20,7 +20,7 @@ type Column struct {
 	Texts []string
 	// Ranks holds for each ordinal the index of its value; it is as long as the highest present ordinal plus one, and its
 	// entry means nothing where Present is clear.
-	Ranks []uint16
+	Ranks Ranks
 }
 
 // Field names a row or column of a block, as in the block's directory and its Redis hash:
@@ -37,10 +37,20 @@ type Field string
 const FieldLive Field = "live"
 
 // Block gives an evaluation the rows and columns of one block under one directory. A false second result means unknown
-// (never empty): the evaluation stops with ErrUnknown. A row that is known to be empty is returned as nil, true.
+// (never empty): the evaluation stops with ErrUnknown. A row that is known to be empty is returned as the zero Row and true, a
+// column as nil and true.
+//
+// Rows of facts and presence, and columns, hold live ordinals only: then the live row need not be read beside them. A segment's row
+// may hold others.
 type Block interface {
-	Row(Field) (*Bits, bool)
+	Row(Field) (Row, bool)
 	Column(Field) (*Column, bool)
 	// Cardinality is the number of ordinals in a row, or with a value in a column, without loading it.
 	Cardinality(Field) (int, bool)
+}
+
+// Stopper is a Block that can end an evaluation in the middle, as when its caller has gone away.
+type Stopper interface {
+	// Stopped returns why to stop, or nil.
+	Stopped() error
 }

@@ -2,6 +2,7 @@ package audience_test
 
 import (
 	"maps"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -102,9 +103,9 @@ func TestABrokenColumnIsFoundAndNeverPanics(t *testing.T) {
 		audience.In{Attr: audience.AttrPostalCode, Values: []audience.Value{{Text: "40"}, {Text: "41"}}},
 	}, audience.Env{Schema: s})
 	for name, c := range map[string]*audience.Column{
-		"no presence":   {Texts: []string{"40"}, Ranks: []uint16{0}},
-		"short ranks":   {Present: present, Texts: []string{"40"}, Ranks: []uint16{0, 0, 0, 0}},
-		"rank too high": {Present: present, Texts: []string{"40"}, Ranks: slices.Repeat([]uint16{9}, 71)},
+		"no presence":   {Texts: []string{"40"}, Ranks: audience.MakeRanks(1, 1)},
+		"short ranks":   {Present: present, Texts: []string{"40"}, Ranks: audience.MakeRanks(4, 1)},
+		"rank too high": {Present: present, Texts: []string{"40"}, Ranks: ranksOf(slices.Repeat([]uint16{9}, 71), 10)},
 		"out of order":  {Present: new(audience.Bits), Texts: []string{"41", "40"}},
 		"twice":         {Present: new(audience.Bits), Nums: []int64{3, 3}},
 		"both":          {Present: new(audience.Bits), Texts: []string{"41"}, Nums: []int64{3}},
@@ -129,7 +130,7 @@ type oneColumn struct {
 	live   *audience.Bits
 }
 
-func (b oneColumn) Row(audience.Field) (*audience.Bits, bool)      { return b.live, true }
+func (b oneColumn) Row(audience.Field) (audience.Row, bool)        { return audience.NewRow(b.live), true }
 func (b oneColumn) Column(audience.Field) (*audience.Column, bool) { return b.column, true }
 func (b oneColumn) Cardinality(audience.Field) (int, bool)         { return 2, true }
 
@@ -184,4 +185,53 @@ func TestBits(t *testing.T) {
 	if a.Equal(&b) {
 		t.Error("different bits are equal")
 	}
+}
+
+// TestRangesOfRanksAreThoseOfALoop looks ranges up in columns whose numbers lie evenly, in heaps, and at the ends of what there is.
+func TestRangesOfRanksAreThoseOfALoop(t *testing.T) {
+	t.Parallel()
+	r := rand.New(rand.NewPCG(8, 1))
+	for name, next := range map[string]func() int64{
+		"even": func() int64 { return r.Int64N(20_000) }, "heaps": func() int64 { return int64(1) << r.IntN(62) },
+		"ends": func() int64 { return []int64{math.MinInt64, math.MaxInt64}[r.IntN(2)] + r.Int64N(3) - 1 },
+		"skew": func() int64 { n := r.Int64N(1 << 20); return n * n * n },
+	} {
+		for _, n := range []int{1, 2, 31, 33, 500, 20_000} {
+			c := audience.NewNumColumn(func(yield func(uint16, int64) bool) {
+				for o := range n {
+					if !yield(uint16(o), next()) {
+						return
+					}
+				}
+			})
+			for range 200 {
+				lo, hi := next(), next()
+				if r.IntN(3) == 0 {
+					hi = lo
+				}
+				from, to := c.NumRanks(lo, hi)
+				var first, end int
+				for _, v := range c.Nums {
+					if v < lo {
+						first++
+					}
+					if v <= hi {
+						end++
+					}
+				}
+				if lo <= hi && (from != first || to != end) || lo > hi && from < to {
+					t.Fatalf("%s: %d to %d are ranks %d to %d, want %d to %d", name, lo, hi, from, to, first, end)
+				}
+			}
+		}
+	}
+}
+
+// ranksOf packs ranks.
+func ranksOf(list []uint16, distinct int) audience.Ranks {
+	r := audience.MakeRanks(len(list), distinct)
+	for o, rank := range list {
+		r.Set(uint16(o), rank)
+	}
+	return r
 }

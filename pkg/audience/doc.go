@@ -20,7 +20,23 @@
 // The segment service calls it to keep segments, the campaign service to resolve audiences, both through package blocks or a
 // Block of their own.
 //
-// Hot paths, and the benchmark that guards each: Expr.Eval over whole blocks and over single words (BenchmarkEval), the
-// narrowing table (BenchmarkNarrow), facts to rows for each changed profile (BenchmarkDerive), and reading a rule
-// (BenchmarkCompile in package rule). None of the first three allocates once warm, but for texts of open lists and money.
+// # How an evaluation goes
+//
+// A Row is kept in the form that intersects fastest: nothing, a few runs, a short sorted list, or a bitmap; a Column's Ranks are
+// packed so that a range is compared with a word of them at a time. What an evaluation narrows begins as everybody, borrows the memory
+// of the first row that it meets, and is a bitmap while many are left and a list once they are few: then a row costs a test of a bit
+// for each and a column a look at each rank. The operands of an AND are taken by the cardinalities of the directory, those that read
+// columns last; both ends of a range of one column take one pass. Facts, presence and columns hold living ordinals only (Block says
+// so, and the segment service's tests hold its writer to it), so that who lives is read only where nothing else bounds the answer.
+//
+// Below the limit of lists a bitmap takes less time than merging two lists, which makes the processor guess at every step: two lists
+// meet through a bitmap. Where the limits are was measured; BenchmarkIntersect and BenchmarkRange print the times beside that of ANDing
+// two bitmaps.
+//
+// Guess and NarrowUnread say from cardinalities alone that a block holds nobody, or all that the narrowing table wants of it.
+//
+// Hot paths, and the benchmark that guards each: Expr.Eval over whole blocks and over single words (BenchmarkEval), rows and columns
+// in each form (BenchmarkIntersect, BenchmarkRange), the narrowing table (BenchmarkNarrow), facts to rows for each changed profile
+// (BenchmarkDerive), and reading a rule (BenchmarkCompile in package rule). None but the last allocates once warm, but for texts of
+// open lists and money.
 package audience

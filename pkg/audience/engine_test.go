@@ -188,7 +188,7 @@ type recorder struct {
 	read map[audience.Field]bool
 }
 
-func (b *recorder) Row(f audience.Field) (*audience.Bits, bool) {
+func (b *recorder) Row(f audience.Field) (audience.Row, bool) {
 	b.read[f] = true
 	return b.Block.Row(f)
 }
@@ -242,9 +242,9 @@ type hiding struct {
 	field audience.Field
 }
 
-func (b hiding) Row(f audience.Field) (*audience.Bits, bool) {
+func (b hiding) Row(f audience.Field) (audience.Row, bool) {
 	if f == b.field {
-		return nil, false
+		return audience.Row{}, false
 	}
 	return b.Block.Row(f)
 }
@@ -266,7 +266,7 @@ func (b hiding) Cardinality(f audience.Field) (int, bool) {
 func TestAnUnknownFieldNeverChangesAnAnswer(t *testing.T) {
 	t.Parallel()
 	r := rand.New(rand.NewPCG(3, 9))
-	var unknown, spared int
+	var unknown, spared, bounded int
 	for range 8 {
 		w := newWorld(t, r)
 		b := w.blocks[0]
@@ -290,12 +290,12 @@ func TestAnUnknownFieldNeverChangesAnAnswer(t *testing.T) {
 				t.Fatalf("with %s unknown: %v, %d members instead of %d", f, err, got.Count(), want.Count())
 			}
 			if f == audience.FieldLive && err == nil {
-				t.Fatal("an answer without knowing who exists")
+				bounded++
 			}
 		}
 	}
-	if unknown < 100 || spared < 10 {
-		t.Errorf("%d unknown and %d spared: the test no longer reaches both", unknown, spared)
+	if unknown < 100 || spared < 10 || bounded < 10 {
+		t.Errorf("%d unknown, %d spared, %d without knowing who lives: the test no longer reaches all", unknown, spared, bounded)
 	}
 }
 

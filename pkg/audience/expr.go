@@ -49,6 +49,9 @@ func (e *Expr) TruthFields() []Field { return e.truthFields }
 // DateRelative reports whether the members depend on the day of the question.
 func (e *Expr) DateRelative() bool { return e.dateRelative }
 
+// Size returns the number of the expression's nodes, each counted as often as it is evaluated.
+func (e *Expr) Size() int { return e.pos.size + e.neg.size }
+
 // String returns the expression for people and for Fingerprint. Equal expressions have equal strings.
 func (e *Expr) String() string {
 	var b strings.Builder
@@ -65,15 +68,36 @@ func (e *Expr) Fingerprint() string {
 
 // Eval sets out to the members among within: those live ordinals of within (nil: all) for whom the expression holds. Words
 // of within that are 0 cost next to nothing. out may be within. A field that the block does not know ends it with an
-// UnknownError, unless the members are known without it; out is then undefined.
+// UnknownError, unless the members are known without it; out is then undefined. Where the block is a Stopper, its error ends it too.
 func (e *Expr) Eval(b Block, within, out *Bits) error {
+	return e.eval(b, within, func(s *set) { s.into(out) })
+}
+
+// Members returns the members of a block, as Eval does, in a row of their own.
+func (e *Expr) Members(b Block) (members Row, err error) {
+	err = e.eval(b, nil, func(s *set) { members = s.row() })
+	return members, err
+}
+
+// Count returns the number of members of a block.
+func (e *Expr) Count(b Block) (n int, err error) {
+	err = e.eval(b, nil, func(s *set) { n = s.n })
+	return n, err
+}
+
+func (e *Expr) eval(b Block, within *Bits, take func(*set)) error {
 	ev := newEval(b)
 	defer ev.release()
-	if err := ev.start(within, out); err != nil {
+	s := ev.begin(within)
+	defer ev.giveBack(s)
+	if err := ev.node(e.pos, s); err != nil {
 		return err
 	}
-	_, err := ev.node(e.pos, out)
-	return err
+	if err := ev.ground(s); err != nil {
+		return err
+	}
+	take(s)
+	return nil
 }
 
 // Truth returns what the predicate is of one live ordinal: true, false or unknown. Of an ordinal that is not live it is
@@ -142,10 +166,10 @@ func (n *node) holds(b Block, o uint16) (bool, error) {
 	return n.op == opAnd, nil
 }
 
-func rowOf(b Block, f Field) (*Bits, error) {
+func rowOf(b Block, f Field) (Row, error) {
 	row, ok := b.Row(f)
 	if !ok {
-		return nil, &UnknownError{Field: f}
+		return Row{}, &UnknownError{Field: f}
 	}
 	return row, nil
 }

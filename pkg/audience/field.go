@@ -35,6 +35,21 @@ func LastField(attr string) Field { return Field("c/" + attr + ".last") }
 // MoneyField is the column of a Money's values in one currency.
 func MoneyField(attr, currency string) Field { return Field("c/" + attr + ":" + currency) }
 
+// onlyLive reports whether a row or column holds live ordinals only: all but segments' rows do.
+func (f Field) onlyLive() bool {
+	return f == FieldLive || len(f) > 2 && f[1] == '/' && (f[0] == 'f' || f[0] == 'p' || f[0] == 'c')
+}
+
+// birthLast is LastField of the attribute whose ColumnField f is, "" where f is not that of a Birth.
+func (f Field) birthLast() Field {
+	if f != birthFirst {
+		return ""
+	}
+	return birthLast
+}
+
+var birthFirst, birthLast = ColumnField(AttrBirthDate), LastField(AttrBirthDate)
+
 // Class says what a field holds.
 type Class uint8
 

@@ -117,7 +117,7 @@ func (h *Histogram) Add(b Block, s *Schema, d Breakdown, members *Bits) error {
 		if err != nil {
 			return err
 		}
-		other := members.AndCount(present)
+		other := present.AndCount(members)
 		if c != nil {
 			other -= members.AndCount(c.Present)
 		}
@@ -138,13 +138,13 @@ func (h *Histogram) addRows(b Block, a *Attribute, d Breakdown, members *Bits) e
 	if err != nil {
 		return err
 	}
-	h.Missing += uint64(n - members.AndCount(present))
+	h.Missing += uint64(n - present.AndCount(members))
 	count := func(label string, f Field) error {
 		row, err := rowOf(b, f)
 		if err != nil {
 			return err
 		}
-		if n := members.AndCount(row); n > 0 {
+		if n := row.AndCount(members); n > 0 {
 			h.Counts[label] += uint64(n)
 		}
 		return nil

@@ -242,7 +242,7 @@ func (c *compiler) days(p Days, want bool) (*node, error) {
 	case columns[1] == "": // day - from op n
 		return dayRange(columns[0], p.Op.Flip(), days[1]-n), nil
 	}
-	return &node{op: opDiff, field: columns[0], to: columns[1], cmp: p.Op, n: n, size: 1, heavy: true}, nil
+	return &node{op: opDiff, field: columns[0], to: columns[1], cmp: p.Op, n: n, size: 1, heavy: true, live: true}, nil
 }
 
 func dayRange(f Field, op Op, day int64) *node {

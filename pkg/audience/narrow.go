@@ -1,27 +1,79 @@
 package audience
 
 // Narrow applies steps to one block, one after the other, and adds to counts how many are left after each: the attrition
-// table. counts[0] counts the live ordinals and counts[i+1] those left after steps[i], so it is one longer than steps. out
-// becomes those left after all. Each count is that of the steps so far evaluated together; each block is read once.
+// table. counts[0] counts the live ordinals and counts[i+1] those left after steps[i], so it is one longer than steps. out, unless
+// it is nil, becomes those left after all. Each count is that of the steps so far evaluated together; each block is read once, and
+// steps after one that leaves nobody are not looked at. After an error counts and out are undefined.
 func Narrow(steps []*Expr, b Block, counts []uint64, out *Bits) error {
 	ev := newEval(b)
 	defer ev.release()
-	if err := ev.start(nil, out); err != nil {
-		return err
-	}
+	s := ev.begin(nil)
+	defer ev.giveBack(s)
 	counts = counts[:len(steps)+1]
-	counts[0] += uint64(out.Count())
-	for i, e := range steps {
-		left, err := ev.node(e.pos, out)
-		if err != nil {
+	// How many live is in the directory; who they are matters only to a step that does not say it itself.
+	if n, ok := b.Cardinality(FieldLive); ok {
+		counts[0] += uint64(n)
+		if n == 0 {
+			s.empty()
+		}
+	} else {
+		if err := ev.ground(s); err != nil {
 			return err
 		}
-		if !left {
+		counts[0] += uint64(s.n)
+	}
+	for i, e := range steps {
+		if s.n == 0 {
 			break // the counts of the steps that follow stay as they are
 		}
-		counts[i+1] += uint64(out.Count())
+		if e.pos.guess(b) == 0 {
+			s.empty()
+			break
+		}
+		if err := ev.node(e.pos, s); err != nil {
+			return err
+		}
+		if err := ev.ground(s); err != nil {
+			return err
+		}
+		counts[i+1] += uint64(s.n)
 	}
+	if out == nil {
+		return nil
+	}
+	if err := ev.ground(s); err != nil {
+		return err
+	}
+	s.into(out)
 	return nil
+}
+
+// NarrowUnread is Narrow for a block of which cardinalities alone tell all counts: one whose first steps leave nobody, by what its
+// directory says. It reports whether it is one; if not, it adds nothing.
+func NarrowUnread(steps []*Expr, b Block, counts []uint64) bool {
+	live, ok := b.Cardinality(FieldLive)
+	if !ok {
+		return false
+	}
+	first := 0
+	for i := 0; live > 0 && i < len(steps); i++ {
+		n := steps[i].pos
+		if n.guess(b) == 0 {
+			break
+		}
+		f, counted := n.counted()
+		if i > 0 || !counted {
+			return false
+		}
+		if first, ok = b.Cardinality(f); !ok {
+			return false
+		}
+	}
+	counts[0] += uint64(live)
+	if len(steps) > 0 {
+		counts[1] += uint64(first)
+	}
+	return true
 }
 
 // Households keeps one member of each household: the first by block and ordinal of all that it is shown. The zero value is

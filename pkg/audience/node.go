@@ -25,6 +25,7 @@ type node struct {
 	all   bool // opConst
 	neg   bool // opRange
 	heavy bool // some leaf below reads a column
+	live  bool // holds live ordinals only, whoever is asked about
 	cmp   Op   // opDiff
 	size  int  // nodes of the tree below, counted as often as they occur
 	n     int64
@@ -62,13 +63,34 @@ func (s *span) ranks(c *Column) (from, to int) {
 	return c.NumRanks(s.lo, s.hi)
 }
 
+// interval returns the ranks of those who satisfy an opRange, if they follow each other.
+func (n *node) interval(c *Column) (from, to int, ok bool) {
+	if len(n.spans) != 1 {
+		return 0, 0, false
+	}
+	from, to = n.spans[0].ranks(c)
+	switch {
+	case !n.neg:
+		return from, to, true
+	case from >= to:
+		return 0, c.Len(), true
+	case from == 0:
+		return to, c.Len(), true
+	case to >= c.Len():
+		return 0, from, true
+	}
+	return 0, 0, false
+}
+
 var (
 	everybody = &node{op: opConst, all: true, size: 1}
-	nobody    = &node{op: opConst, size: 1}
+	nobody    = &node{op: opConst, size: 1, live: true}
 )
 
-func rowNode(f Field) *node     { return &node{op: opRow, field: f, size: 1} }
-func presentNode(f Field) *node { return &node{op: opPresent, field: f, size: 1, heavy: true} }
+func rowNode(f Field) *node { return &node{op: opRow, field: f, size: 1, live: f.onlyLive()} }
+func presentNode(f Field) *node {
+	return &node{op: opPresent, field: f, size: 1, heavy: true, live: true}
+}
 
 // rangeNode is who has a value inside the spans, or with neg a value outside all of them.
 func rangeNode(f Field, neg bool, spans ...span) *node {
@@ -78,7 +100,7 @@ func rangeNode(f Field, neg bool, spans ...span) *node {
 		}
 		return nobody
 	}
-	return &node{op: opRange, field: f, neg: neg, spans: spans, size: 1, heavy: true}
+	return &node{op: opRange, field: f, neg: neg, spans: spans, size: 1, heavy: true, live: true}
 }
 
 func notNode(x *node) *node {
@@ -99,7 +121,7 @@ func orNode(kids ...*node) *node  { return join(opOr, nobody, everybody, kids) }
 
 // join makes an AND or OR of the kids, without the neutral ones, flat; the absorbing one stands for all.
 func join(op operator, neutral, absorbing *node, kids []*node) *node {
-	n := &node{op: op, size: 1}
+	n := &node{op: op, size: 1, live: op == opOr}
 	for _, k := range kids {
 		switch {
 		case k == neutral:
@@ -121,6 +143,11 @@ func join(op operator, neutral, absorbing *node, kids []*node) *node {
 	for _, k := range n.kids {
 		n.size = min(n.size+k.size, 2*maxSize)
 		n.heavy = n.heavy || k.heavy
+		if op == opOr {
+			n.live = n.live && k.live
+		} else {
+			n.live = n.live || k.live
+		}
 	}
 	return n
 }

@@ -13,7 +13,7 @@ import (
 type Block struct {
 	People map[uint16]audience.Facts
 
-	rows    map[audience.Field]*audience.Bits
+	rows    map[audience.Field]audience.Row
 	columns map[audience.Field]*audience.Column
 	hidden  map[audience.Field]bool
 }
@@ -22,10 +22,11 @@ type Block struct {
 func NewBlock(s *audience.Schema, people iter.Seq2[uint16, audience.Facts]) (*Block, error) {
 	b := &Block{
 		People:  maps.Collect(people),
-		rows:    map[audience.Field]*audience.Bits{audience.FieldLive: new(audience.Bits)},
+		rows:    make(map[audience.Field]audience.Row),
 		columns: make(map[audience.Field]*audience.Column),
 		hidden:  make(map[audience.Field]bool),
 	}
+	rows := map[audience.Field]*audience.Bits{audience.FieldLive: new(audience.Bits)}
 	nums := make(map[audience.Field]map[uint16]int64)
 	texts := make(map[audience.Field]map[uint16]string)
 	for o, f := range b.People {
@@ -34,10 +35,10 @@ func NewBlock(s *audience.Schema, people iter.Seq2[uint16, audience.Facts]) (*Bl
 			return nil, err
 		}
 		for _, row := range d.Rows {
-			if b.rows[row] == nil {
-				b.rows[row] = new(audience.Bits)
+			if rows[row] == nil {
+				rows[row] = new(audience.Bits)
 			}
-			b.rows[row].Set(o)
+			rows[row].Set(o)
 		}
 		for _, c := range d.Columns {
 			if c.IsText {
@@ -46,6 +47,9 @@ func NewBlock(s *audience.Schema, people iter.Seq2[uint16, audience.Facts]) (*Bl
 				put(nums, c.Field, o, c.Num)
 			}
 		}
+	}
+	for f, row := range rows {
+		b.rows[f] = audience.NewRow(row)
 	}
 	for f, values := range nums {
 		b.columns[f] = audience.NewNumColumn(maps.All(values))
@@ -64,17 +68,21 @@ func put[T any](into map[audience.Field]map[uint16]T, f audience.Field, o uint16
 }
 
 // SetRow makes f a row of the block, as the index does with segments.
-func (b *Block) SetRow(f audience.Field, row *audience.Bits) { b.rows[f] = row }
+func (b *Block) SetRow(f audience.Field, row *audience.Bits) {
+	own := *row
+	b.rows[f] = audience.NewRow(&own)
+}
 
 // Hide makes f unknown.
 func (b *Block) Hide(f audience.Field) { b.hidden[f] = true }
 
 func (b *Block) unknown(f audience.Field) bool {
-	return b.hidden[f] || strings.HasPrefix(string(f), "s/") && b.rows[f] == nil
+	_, set := b.rows[f]
+	return b.hidden[f] || strings.HasPrefix(string(f), "s/") && !set
 }
 
 // Row implements audience.Block.
-func (b *Block) Row(f audience.Field) (*audience.Bits, bool) { return b.rows[f], !b.unknown(f) }
+func (b *Block) Row(f audience.Field) (audience.Row, bool) { return b.rows[f], !b.unknown(f) }
 
 // Column implements audience.Block.
 func (b *Block) Column(f audience.Field) (*audience.Column, bool) { return b.columns[f], !b.unknown(f) }

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math/bits"
 
 	"github.com/narrowcast/narrowcast/pkg/audience"
 )
@@ -26,10 +27,7 @@ func EncodeColumn(c *audience.Column) (data []byte, cardinality int, err error) 
 	if err := c.Validate(); err != nil {
 		return nil, 0, fmt.Errorf("encode column: %w", err)
 	}
-	present, n, err := EncodeRow(c.Present)
-	if err != nil {
-		return nil, 0, err
-	}
+	present, n := EncodeRow(c.Present)
 	b := make([]byte, 0, len(present)+2*n+9*len(c.Nums)+16*len(c.Texts)+16)
 	if len(c.Texts) > 0 {
 		b = append(b, columnTexts)
@@ -48,16 +46,7 @@ func EncodeColumn(c *audience.Column) (data []byte, cardinality int, err error) 
 	}
 	b = binary.AppendUvarint(b, uint64(len(present)))
 	b = append(b, present...)
-	width := rankWidth(c.Len())
-	for o := range c.Present.All() {
-		switch width {
-		case 1:
-			b = append(b, byte(c.Ranks[o]))
-		case 2:
-			b = binary.LittleEndian.AppendUint16(b, c.Ranks[o])
-		}
-	}
-	return b, n, nil
+	return c.Ranks.Append(b, c.Present, rankWidth(c.Len())), n, nil
 }
 
 func rankWidth(distinct int) int {
@@ -88,8 +77,8 @@ func DecodeColumn(data []byte) (*audience.Column, error) {
 	if r.err != nil {
 		return nil, fmt.Errorf("decode column: %w", r.err)
 	}
-	var err error
-	if c.Present, err = DecodeRow(present); err != nil {
+	c.Present = new(audience.Bits)
+	if err := decodeBits(c.Present, present); err != nil {
 		return nil, fmt.Errorf("decode column: %w", err)
 	}
 	width := rankWidth(distinct)
@@ -97,23 +86,29 @@ func DecodeColumn(data []byte) (*audience.Column, error) {
 		return nil, fmt.Errorf("decode column: ranks of %d bytes: %w", len(r.data), errCorrupt)
 	}
 	highest := 0
-	for o := range c.Present.All() {
-		highest = int(o)
+	for i := len(c.Present) - 1; i >= 0; i-- {
+		if w := c.Present[i]; w != 0 {
+			highest = i<<6 | 63 - bits.LeadingZeros64(w)
+			break
+		}
 	}
-	c.Ranks = make([]uint16, highest+1)
-	for o := range c.Present.All() {
-		var rank uint16
-		switch width {
-		case 1:
-			rank = uint16(r.data[0])
-		case 2:
-			rank = binary.LittleEndian.Uint16(r.data)
+	c.Ranks = audience.MakeRanks(highest+1, distinct)
+	if width == 0 {
+		return c, nil
+	}
+	data = r.data
+	for i, w := range c.Present {
+		for ; w != 0; w &= w - 1 {
+			rank := uint16(data[0])
+			if width == 2 {
+				rank = binary.LittleEndian.Uint16(data)
+			}
+			if int(rank) >= distinct {
+				return nil, fmt.Errorf("decode column: rank %d of %d values: %w", rank, distinct, errCorrupt)
+			}
+			c.Ranks.Set(uint16(i<<6|bits.TrailingZeros64(w)), rank)
+			data = data[width:]
 		}
-		if int(rank) >= distinct {
-			return nil, fmt.Errorf("decode column: rank %d of %d values: %w", rank, distinct, errCorrupt)
-		}
-		c.Ranks[o] = rank
-		r.data = r.data[width:]
 	}
 	return c, nil
 }

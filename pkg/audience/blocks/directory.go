@@ -54,6 +54,10 @@ type Directory struct {
 	Pending []audience.Field
 	// Entries are sorted by field, each field once.
 	Entries []Listed
+
+	// index is made by prepare; sum is the checksum of the meta's bytes that this was decoded from, 0 if it was not.
+	index *index
+	sum   uint64
 }
 
 // Find returns the entry of a field, if it is listed.
@@ -80,22 +84,8 @@ func (d *Directory) Lookup(f audience.Field, attrRevision uint64) (Entry, Presen
 		}
 		return e, Present
 	}
-	switch {
-	case isChunk(f):
-		return Entry{}, Empty
-	case explicit(f), attrRevision > d.Defs.Revision:
-		return Entry{}, Unknown
-	}
-	return Entry{}, Empty
-}
-
-func (d *Directory) pending(f audience.Field) bool {
-	for _, p := range d.Pending {
-		if prefix, ok := strings.CutSuffix(string(p), "*"); p == f || ok && strings.HasPrefix(string(f), prefix) {
-			return true
-		}
-	}
-	return false
+	p := newPlanField(f, attrRevision)
+	return Entry{}, d.unlisted(&p)
 }
 
 // check refuses a directory that no writer makes.

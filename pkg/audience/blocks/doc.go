@@ -47,6 +47,20 @@
 //		return s.ForEachBlock(ctx, blocks.Query{Fields: expr.Fields()}, func(block uint32, b audience.Block) error { ... })
 //	})
 //
+// Where the same is asked again and again, [Session.Scan] is the faster way: fields are made ready once, every block's directory is
+// asked whether the block matters, and only those that do are evaluated, in memory first.
+//
+// # Memory
+//
+// A directory that a reader holds has a table from fields to entries, shared by the versions of a block that list the same fields, and
+// beside each entry the cell of its content, shared by the versions that list the field with the same checksum. So what is in memory is
+// found by one look-up and a pointer, without a lock; nothing is invalidated; and a directory leads to no content but its own. What is
+// kept is bounded in bytes, rows and columns apart from uids, and dropped by a clock. Scan takes from memory only what an evaluation
+// reaches. A block of which something is missing is read then, all that is missing in one command, and evaluated again from the
+// beginning: what comes from memory and from the store is never combined but under one directory.
+//
+// Goroutines are started only for many blocks: a question that its directories narrow to three is answered by its caller's.
+//
 // [Reader.Answer] runs the function again, with a new session, when a definition was replaced in the middle of it; the function
 // must begin its result anew each time.
 package blocks

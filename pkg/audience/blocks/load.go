@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
+	"sync/atomic"
 	"time"
 
 	"go.opentelemetry.io/otel/metric"
@@ -14,16 +14,21 @@ import (
 
 // fieldPlan is the fields of a query, in one order for all blocks.
 type fieldPlan struct {
-	fields []audience.Field
-	index  map[audience.Field]int
+	fields []planField
+	index  map[audience.Field]int // nil where there are few
 }
 
-func plan(q Query) *fieldPlan {
-	p := &fieldPlan{index: make(map[audience.Field]int)}
+// fewFields is up to how many fields going through them is faster than a map: they are mostly the same strings, so that comparing
+// two is comparing their lengths and places.
+const fewFields = 8
+
+func (v *View) plan(q Query) *fieldPlan {
+	p := new(fieldPlan)
+	seen := make(map[audience.Field]int)
 	add := func(f audience.Field) {
-		if _, ok := p.index[f]; !ok {
-			p.index[f] = len(p.fields)
-			p.fields = append(p.fields, f)
+		if _, ok := seen[f]; !ok {
+			seen[f] = len(p.fields)
+			p.fields = append(p.fields, newPlanField(f, v.declared(f)))
 		}
 	}
 	add(audience.FieldLive)
@@ -35,36 +40,124 @@ func plan(q Query) *fieldPlan {
 			add(f)
 		}
 	}
+	if len(p.fields) > fewFields {
+		p.index = seen
+	}
 	return p
+}
+
+// at returns a field's number, or -1 if it is not in the plan.
+func (p *fieldPlan) at(f audience.Field) int {
+	if p.index != nil {
+		if i, ok := p.index[f]; ok {
+			return i
+		}
+		return -1
+	}
+	for i := range p.fields {
+		if p.fields[i].name == f {
+			return i
+		}
+	}
+	return -1
+}
+
+// hot is a block under the directory that is known of it, without anything being read: an audience.Block that looks a field up when
+// it is asked for and has what is in memory. What it has not is unknown, and noted: then the block has to be loaded.
+type hot struct {
+	ctx    context.Context
+	ended  *atomic.Bool // another block failed; may be nil
+	plan   *fieldPlan
+	dir    *Directory
+	missed bool
+	hits   int64
+}
+
+// get returns the content of a field that is present, nil of one that is empty.
+func (h *hot) get(f audience.Field) (*content, bool) {
+	i := h.plan.at(f)
+	if i < 0 {
+		return nil, false
+	}
+	_, c, presence := h.dir.look(&h.plan.fields[i])
+	if presence == Empty {
+		return nil, true
+	}
+	if presence == Present {
+		if k := c.get(); k != nil {
+			h.hits++
+			return k, true
+		}
+	}
+	h.missed = true
+	return nil, false
+}
+
+// Row implements audience.Block.
+func (h *hot) Row(f audience.Field) (audience.Row, bool) {
+	k, ok := h.get(f)
+	if k == nil {
+		return audience.Row{}, ok
+	}
+	return k.row, true
+}
+
+// Column implements audience.Block.
+func (h *hot) Column(f audience.Field) (*audience.Column, bool) {
+	k, ok := h.get(f)
+	if k == nil {
+		return nil, ok
+	}
+	return k.column, k.column != nil
+}
+
+// Cardinality implements audience.Block.
+func (h *hot) Cardinality(f audience.Field) (int, bool) {
+	i := h.plan.at(f)
+	if i < 0 {
+		return 0, false
+	}
+	e, _, presence := h.dir.look(&h.plan.fields[i])
+	return int(e.Cardinality), presence != Unknown
+}
+
+// Stopped implements audience.Stopper.
+func (h *hot) Stopped() error {
+	if h.ended != nil && h.ended.Load() {
+		return context.Canceled
+	}
+	return h.ctx.Err()
 }
 
 // known is one field of a block: empty where the cardinality is 0, else with content.
 type known struct {
 	Entry
-	content content
+	cell    *cell
+	content *content
 	have    bool
 }
 
-// loaded is a block under one directory: an audience.Block that knows the fields of its plan.
+// loaded is a block under one directory: an audience.Block that knows the fields of its plan, and holds them.
 type loaded struct {
+	ctx     context.Context
 	plan    *fieldPlan
 	dir     *Directory
 	entries []known // in the order of plan.fields
 }
 
 func (l *loaded) get(f audience.Field) (*known, bool) {
-	i, ok := l.plan.index[f]
-	if !ok {
+	i := l.plan.at(f)
+	if i < 0 {
 		return nil, false
 	}
 	return &l.entries[i], true
 }
 
 // Row implements audience.Block.
-func (l *loaded) Row(f audience.Field) (*audience.Bits, bool) {
+func (l *loaded) Row(f audience.Field) (audience.Row, bool) {
 	k, ok := l.get(f)
-	if !ok || k.Cardinality > 0 && k.content.row == nil {
-		return nil, false
+	if !ok || k.content == nil {
+		return audience.Row{}, ok && k.Cardinality == 0
 	}
 	return k.content.row, true
 }
@@ -72,10 +165,10 @@ func (l *loaded) Row(f audience.Field) (*audience.Bits, bool) {
 // Column implements audience.Block.
 func (l *loaded) Column(f audience.Field) (*audience.Column, bool) {
 	k, ok := l.get(f)
-	if !ok || k.Cardinality > 0 && k.content.column == nil {
-		return nil, false
+	if !ok || k.content == nil {
+		return nil, ok && k.Cardinality == 0
 	}
-	return k.content.column, true
+	return k.content.column, k.content.column != nil
 }
 
 // Cardinality implements audience.Block.
@@ -86,6 +179,9 @@ func (l *loaded) Cardinality(f audience.Field) (int, bool) {
 	}
 	return int(k.Cardinality), true
 }
+
+// Stopped implements audience.Stopper.
+func (l *loaded) Stopped() error { return l.ctx.Err() }
 
 // unknownError says why a block cannot be used as it is.
 type unknownError struct {
@@ -110,8 +206,17 @@ const (
 	lastPause  = 500 * time.Millisecond
 )
 
-// load returns the block under one directory, and has it written again as long as it is unknown and ctx allows.
+// load returns the block under one directory, and has it written again as long as it is unknown and ctx allows. ctx also ends
+// evaluations of it.
 func (s *Session) load(ctx context.Context, sl *slot, p *fieldPlan) (*loaded, error) {
+	l, err := s.await(ctx, sl, p)
+	if l != nil {
+		l.ctx = ctx // and not what the waiting was bounded by
+	}
+	return l, err
+}
+
+func (s *Session) await(ctx context.Context, sl *slot, p *fieldPlan) (*loaded, error) {
 	pause := firstPause
 	refilled := false
 	patience := false // ctx is bounded
@@ -151,9 +256,9 @@ func (s *Session) load(ctx context.Context, sl *slot, p *fieldPlan) (*loaded, er
 // try returns the block from memory, or with one or two reads of the store. Two are needed when the first shows a newer
 // directory, under which more of the rows in memory are void; the second asks for everything, so it is always enough.
 func (s *Session) try(ctx context.Context, sl *slot, p *fieldPlan) (*loaded, error) {
-	want := p.fields
+	want := p.all()
 	if dir := sl.dir.Load(); dir != nil {
-		if l, unknown := s.resolve(dir, p); !unknown {
+		if l, unknown := p.resolve(dir); !unknown {
 			missing := s.remember(l)
 			if len(missing) == 0 {
 				return l, nil
@@ -172,54 +277,74 @@ func (s *Session) try(ctx context.Context, sl *slot, p *fieldPlan) (*loaded, err
 		if len(want) == len(p.fields) {
 			return nil, &unknownError{cause: "field missing"} // read would have said so
 		}
-		want = p.fields
+		want = p.all()
 	}
 }
 
+// all returns the numbers of all fields.
+func (p *fieldPlan) all() []int {
+	all := make([]int, len(p.fields))
+	for i := range all {
+		all[i] = i
+	}
+	return all
+}
+
 // resolve looks up every field of the plan. The second result says that one is unknown to the directory.
-func (s *Session) resolve(dir *Directory, p *fieldPlan) (*loaded, bool) {
+func (p *fieldPlan) resolve(dir *Directory) (*loaded, bool) {
 	l := &loaded{plan: p, dir: dir, entries: make([]known, len(p.fields))}
-	for i, f := range p.fields {
-		e, presence := dir.Lookup(f, s.view.declared(f))
+	for i := range p.fields {
+		e, c, presence := dir.look(&p.fields[i])
 		if presence == Unknown {
 			return nil, true
 		}
-		l.entries[i] = known{Entry: e, have: presence == Empty}
+		l.entries[i] = known{Entry: e, cell: c, have: presence == Empty}
 	}
 	return l, false
 }
 
-// remember fills in what is in memory, and returns the fields that are not.
-func (s *Session) remember(l *loaded) (missing []audience.Field) {
+// remember fills in what is in memory, and returns the numbers of the fields that are not.
+func (s *Session) remember(l *loaded) (missing []int) {
 	hits := int64(0)
 	for i := range l.entries {
 		k := &l.entries[i]
 		if k.have {
 			continue
 		}
-		f := l.plan.fields[i]
-		if k.content, k.have = s.r.memory.get(memoryKey{l.dir.Block, f, k.Checksum}); !k.have {
-			missing = append(missing, f)
+		if k.content = k.cell.get(); k.content == nil {
+			missing = append(missing, i)
 			continue
 		}
+		k.have = true
 		hits++
 	}
-	if len(missing) == 0 && hits > 0 {
-		s.counters.memory.Add(hits)
-		s.r.fields.Add(context.Background(), hits, metric.WithAttributes(attrSource.String("memory")))
+	if len(missing) == 0 {
+		s.remembered(hits)
 	}
 	return missing
 }
 
+// remembered counts fields that came from memory.
+func (s *Session) remembered(hits int64) {
+	if hits > 0 {
+		s.counters.memory.Add(hits)
+		s.r.fields.Add(context.Background(), hits, fromMemory)
+	}
+}
+
 // read reads fields with the meta that they belong to, and returns the block under that directory with what was read.
-func (s *Session) read(ctx context.Context, sl *slot, p *fieldPlan, want []audience.Field) (*loaded, error) {
+func (s *Session) read(ctx context.Context, sl *slot, p *fieldPlan, want []int) (*loaded, error) {
 	// The manifest is looked at first: what it says was acknowledged before, so the store must not be behind it.
 	newest := s.r.cfg.Follower.View()
 	if newest.Store != s.view.Store || newest.Layout != s.view.Layout {
 		return nil, ErrLayoutGone
 	}
 	key := Key{s.view.Store, s.view.Layout, sl.block}
-	meta, values, err := s.r.cfg.Store.Read(ctx, key, want)
+	names := make([]audience.Field, len(want))
+	for i, at := range want {
+		names[i] = p.fields[at].name
+	}
+	meta, values, err := s.r.cfg.Store.Read(ctx, key, names)
 	if err != nil {
 		// Whatever it was, the store did not answer in time; only a caller that went away is something else.
 		if !errors.Is(err, ErrStoreUnreachable) && !errors.Is(ctx.Err(), context.Canceled) {
@@ -230,39 +355,79 @@ func (s *Session) read(ctx context.Context, sl *slot, p *fieldPlan, want []audie
 	if meta == nil || len(values) != len(want) {
 		return nil, &unknownError{cause: "meta missing"}
 	}
-	dir, err := DecodeMeta(key, meta)
-	if err != nil {
-		return nil, &unknownError{cause: "meta refused", err: err}
+	dir := sl.dir.Load()
+	if !dir.decodedFrom(meta) {
+		if dir, err = DecodeMeta(key, meta); err != nil {
+			return nil, &unknownError{cause: "meta refused", err: err}
+		}
 	}
 	if err := s.usable(dir, sl, newest); err != nil {
 		return nil, err
 	}
-	sl.learn(dir)
-	newest.slot(sl.block).learn(dir)
+	dir = newest.slot(sl.block).learn(sl.learn(dir))
 
-	l, unknown := s.resolve(dir, p)
+	l, unknown := p.resolve(dir)
 	if unknown {
 		return nil, s.undefined(ctx, dir, sl)
 	}
 	n := int64(0)
-	for i, f := range want {
-		k, _ := l.get(f)
+	for i, at := range want {
+		k := &l.entries[at]
 		if k.have {
 			continue
 		}
 		if values[i] == nil {
 			return nil, &unknownError{cause: "field missing"}
 		}
+		f := &p.fields[at]
 		if k.content, err = decode(f, k.Entry, values[i]); err != nil {
 			return nil, &unknownError{cause: "field refused", err: err}
 		}
 		k.have = true
-		s.r.memory.put(memoryKey{dir.Block, f, k.Checksum}, k.content)
 		n++
 	}
+	l.unify()
+	for _, at := range want {
+		if k := &l.entries[at]; k.content != nil {
+			s.r.memoryOf(&p.fields[at]).put(k.cell, k.content)
+		}
+	}
 	s.counters.store.Add(n)
-	s.r.fields.Add(ctx, n, metric.WithAttributes(attrSource.String("store")))
+	s.r.fields.Add(ctx, n, fromStore)
 	return l, nil
+}
+
+// birth are the columns of first and last possible days of birth.
+var birth = [2]audience.Field{audience.ColumnField(audience.AttrBirthDate), audience.LastField(audience.AttrBirthDate)}
+
+// unify keeps the two columns of birth dates once where they say the same, as they do unless somebody's date is known by its year
+// alone: half of the memory, and one pass for both ends of a range of ages.
+func (l *loaded) unify() {
+	var k [2]*known
+	var c [2]*content
+	for i, f := range birth {
+		at := l.plan.at(f)
+		if at < 0 {
+			return
+		}
+		k[i] = &l.entries[at]
+		if c[i] = k[i].content; c[i] == nil && k[i].cell != nil {
+			c[i] = k[i].cell.get()
+		}
+		if c[i] == nil {
+			return
+		}
+	}
+	if c[0].column == c[1].column || !c[0].column.Equal(c[1].column) {
+		return
+	}
+	one := &content{column: c[0].column, shared: true}
+	if k[1].content != nil {
+		k[1].content = one
+	} else {
+		one.column = c[1].column
+		k[0].content = one
+	}
 }
 
 // usable reports why a block that was read must not be used. Its epoch must be the one, and its version not older than, what the
@@ -306,16 +471,32 @@ func (s *Session) undefined(ctx context.Context, dir *Directory, sl *slot) error
 }
 
 // live returns the live row of a loaded block: the first of every plan.
-func (l *loaded) live() *audience.Bits { return l.entries[0].content.row }
+func (l *loaded) live() audience.Row {
+	if k := l.entries[0].content; k != nil {
+		return k.row
+	}
+	return audience.Row{}
+}
 
 // chunkFields are the dictionary parts that hold the uids of the ordinals set in bits.
 func chunkFields(bits *audience.Bits) []audience.Field {
-	const words = ChunkSize / 64
 	fields := make([]audience.Field, 0, Chunks)
 	for n := range Chunks {
-		if slices.ContainsFunc(bits[n*words:(n+1)*words], func(w uint64) bool { return w != 0 }) {
+		if anySet(bits[n*chunkWords : (n+1)*chunkWords]) {
 			fields = append(fields, UIDField(n))
 		}
 	}
 	return fields
+}
+
+// chunkWords is the number of words of a bitmap for one dictionary part.
+const chunkWords = ChunkSize / 64
+
+func anySet(words []uint64) bool {
+	for _, w := range words {
+		if w != 0 {
+			return true
+		}
+	}
+	return false
 }

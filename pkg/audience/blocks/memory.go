@@ -2,140 +2,159 @@ package blocks
 
 import (
 	"sync"
+	"sync/atomic"
 
 	"github.com/narrowcast/narrowcast/pkg/audience"
 )
 
 // content is a decoded field: one of the three. It is shared and never changes.
 type content struct {
-	row    *audience.Bits
+	row    audience.Row
 	column *audience.Column
 	uids   []audience.UID
+	// blank marks the places of uids that belong to nobody, those beyond its end included.
+	blank *[ChunkSize / 64]uint64
+	// shared says that the column is another content's too, which counts its size.
+	shared bool
 }
 
-// memoryKey names a content. The checksum makes it a value and not a place: a content is used only while a directory in use has
-// its checksum, so nothing ever has to be invalidated.
-type memoryKey struct {
-	block    uint32
-	field    audience.Field
-	checksum uint64
+// cell is the place of one field's content under one checksum. The directories of a block that list the field with that checksum
+// share it, so finding a content in memory is following a pointer, and nothing ever has to be invalidated: a directory leads to the
+// contents that belong to it and to no others.
+type cell struct {
+	content atomic.Pointer[content]
+	used    atomic.Bool // since the hand last passed
 }
 
-// memory keeps decoded fields within a number of bytes, those used last. It is safe for concurrent use.
-type memory struct {
-	mu    sync.Mutex
-	limit int64
-	used  int64
-	items map[memoryKey]*memoryItem
-	// ends is the ring's anchor: ends.next was used last, ends.prev longest ago.
-	ends memoryItem
-}
-
-type memoryItem struct {
-	key        memoryKey
-	content    content
-	size       int64
-	prev, next *memoryItem
-}
-
-func newMemory(limit int64) *memory {
-	m := &memory{limit: limit, items: make(map[memoryKey]*memoryItem)}
-	m.ends.prev, m.ends.next = &m.ends, &m.ends
-	return m
-}
-
-// get returns the content, if it is here, and marks it as used.
-func (m *memory) get(key memoryKey) (content, bool) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	it := m.items[key]
-	if it == nil {
-		return content{}, false
+// get returns the content, nil if it is not in memory.
+func (c *cell) get() *content {
+	k := c.content.Load()
+	if k != nil && !c.used.Load() {
+		// Written only when it changes: readers on several processors share the cell.
+		c.used.Store(true)
 	}
-	it.unlink()
-	m.ends.link(it)
-	return it.content, true
+	return k
 }
 
-// put keeps the content, and drops what was used longest ago where there is no room.
-func (m *memory) put(key memoryKey, c content) {
-	size := c.size(key)
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if size > m.limit || m.items[key] != nil {
+// memory keeps decoded fields within a number of bytes. Where there is no room a hand goes round over what it keeps and drops what
+// was not used since it last passed, which is nearly what was used longest ago and costs a reader nothing but a mark. It is safe for
+// concurrent use; reading a cell takes no lock.
+type memory struct {
+	limit int64
+	used  atomic.Int64
+
+	mu   sync.Mutex
+	ring []held
+	hand int
+}
+
+type held struct {
+	cell *cell
+	size int64
+}
+
+func newMemory(limit int64) *memory { return &memory{limit: limit} }
+
+// put keeps a content in its cell, unless it is larger than all the room, or the cell has one already.
+func (m *memory) put(c *cell, k *content) {
+	size := k.size()
+	if size > m.limit {
 		return
 	}
-	for m.used+size > m.limit {
-		last := m.ends.prev
-		last.unlink()
-		delete(m.items, last.key)
-		m.used -= last.size
-	}
-	it := &memoryItem{key: key, content: c, size: size}
-	m.ends.link(it)
-	m.items[key] = it
-	m.used += size
-}
-
-func (m *memory) bytes() int64 {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.used
+	if !c.content.CompareAndSwap(nil, k) {
+		return
+	}
+	// New is not the same as used: what is asked for once goes first.
+	c.used.Store(false)
+	for m.used.Load()+size > m.limit {
+		m.drop()
+	}
+	m.ring = append(m.ring, held{c, size})
+	m.used.Add(size)
 }
 
-func (it *memoryItem) unlink() {
-	it.prev.next, it.next.prev = it.next, it.prev
+// drop drops one content. Called with the lock held, when there is one.
+func (m *memory) drop() {
+	for {
+		if m.hand >= len(m.ring) {
+			m.hand = 0
+		}
+		h := m.ring[m.hand]
+		if h.cell.used.Swap(false) {
+			m.hand++
+			continue
+		}
+		h.cell.content.Store(nil)
+		m.used.Add(-h.size)
+		last := len(m.ring) - 1
+		m.ring[m.hand] = m.ring[last]
+		m.ring[last] = held{}
+		m.ring = m.ring[:last]
+		return
+	}
 }
 
-// link puts it behind the anchor.
-func (ends *memoryItem) link(it *memoryItem) {
-	it.prev, it.next = ends, ends.next
-	it.prev.next, it.next.prev = it, it
-}
+func (m *memory) bytes() int64 { return m.used.Load() }
 
 // size is about what the content takes, its place in the memory included.
-func (c content) size(key memoryKey) int64 {
-	const bits = audience.BlockSize / 8
-	n := int64(256 + len(key.field))
-	if c.row != nil {
-		n += bits
-	}
-	if col := c.column; col != nil {
-		n += bits + int64(2*cap(col.Ranks)+8*cap(col.Nums)+16*cap(col.Texts))
-		for _, t := range col.Texts {
+func (k *content) size() int64 {
+	const bits, overhead = audience.BlockSize / 8, 160
+	n := int64(overhead + k.row.Size())
+	if c := k.column; c != nil && !k.shared {
+		n += bits + int64(c.Ranks.Size()+8*cap(c.Nums)+16*cap(c.Texts))
+		for _, t := range c.Texts {
 			n += int64(len(t))
 		}
 	}
-	return n + int64(16*len(c.uids))
+	if k.blank != nil {
+		n += int64(16*len(k.uids) + len(k.blank)*8)
+	}
+	return n
 }
 
 // decode checks bytes from a store against their entry and takes them apart.
-func decode(f audience.Field, e Entry, data []byte) (content, error) {
-	var c content
-	if uint64(len(data)) != uint64(e.Size) || Checksum(f, data) != e.Checksum {
-		return c, errCorrupt
+func decode(f *planField, e Entry, data []byte) (*content, error) {
+	if uint64(len(data)) != uint64(e.Size) || Checksum(f.name, data) != e.Checksum {
+		return nil, errCorrupt
 	}
+	k := new(content)
 	var err error
 	var n int
 	switch {
-	case isColumn(f):
-		if c.column, err = DecodeColumn(data); err == nil {
-			n = c.column.Present.Count()
+	case f.column:
+		if k.column, err = DecodeColumn(data); err == nil {
+			n = k.column.Present.Count()
 		}
-	case isChunk(f):
-		c.uids, err = DecodeUIDs(data)
-		for i := range c.uids {
-			if c.uids[i] != (audience.UID{}) {
-				n++
-			}
+	case f.chunk:
+		if k.uids, err = DecodeUIDs(data); err == nil {
+			n = k.findBlank()
 		}
 	default:
-		if c.row, err = DecodeRow(data); err == nil {
-			n = c.row.Count()
+		if k.row, err = DecodeRow(data); err == nil {
+			n = k.row.Count()
 		}
 	}
 	if err == nil && n != int(e.Cardinality) {
 		err = errCorrupt
 	}
-	return c, err
+	if err != nil {
+		return nil, err
+	}
+	return k, nil
+}
+
+// findBlank fills in blank, and returns how many uids are not.
+func (k *content) findBlank() int {
+	k.blank = new([ChunkSize / 64]uint64)
+	n := 0
+	for i := range ChunkSize {
+		if i < len(k.uids) && k.uids[i] != (audience.UID{}) {
+			n++
+			continue
+		}
+		k.blank[i>>6] |= 1 << (i & 63)
+	}
+	return n
 }

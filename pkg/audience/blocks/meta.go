@@ -117,7 +117,17 @@ func DecodeMeta(key Key, data []byte) (*Directory, error) {
 	if err := d.check(); err != nil {
 		return nil, fmt.Errorf("decode meta: %w", err)
 	}
+	d.sum = binary.LittleEndian.Uint64(data[len(body):])
 	return d, nil
+}
+
+// decodedFrom reports whether these bytes are the ones that the directory was decoded from, without taking them apart again.
+func (d *Directory) decodedFrom(data []byte) bool {
+	if d == nil || d.sum == 0 || len(data) < 8 {
+		return false
+	}
+	body := data[:len(data)-8]
+	return binary.LittleEndian.Uint64(data[len(body):]) == d.sum && xxhash.Sum64(body) == d.sum
 }
 
 // name reads a name that shares its beginning with the one before.

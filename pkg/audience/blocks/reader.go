@@ -12,7 +12,6 @@ import (
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/metric/noop"
 
-	"github.com/narrowcast/narrowcast/pkg/audience"
 	"github.com/narrowcast/narrowcast/pkg/fault"
 )
 
@@ -21,8 +20,10 @@ type ReaderConfig struct {
 	Store    Store
 	Follower *Follower
 	Refiller Refiller
-	// MemoryBytes bounds the decoded rows that are kept; 0: 256 MiB.
+	// MemoryBytes bounds the decoded rows and columns that are kept; 0: 256 MiB.
 	MemoryBytes int64
+	// DictionaryBytes bounds the parts of the uid dictionary that are kept, apart from MemoryBytes; 0: 256 MiB.
+	DictionaryBytes int64
 	// Staleness is the age beyond which an answer is refused, unless its caller chose another bound; 0: 5 s.
 	Staleness time.Duration
 	// Parallelism is how many blocks of one answer are evaluated at a time; 0: GOMAXPROCS.
@@ -41,9 +42,9 @@ type ReaderConfig struct {
 type Reader struct {
 	cfg     ReaderConfig
 	log     *slog.Logger
-	memory  *memory
+	memory  *memory // of rows and columns
+	uids    *memory
 	refills *refills
-	all     *audience.Bits // every ordinal
 
 	fields  metric.Int64Counter
 	unknown metric.Int64Counter
@@ -55,14 +56,14 @@ func NewReader(cfg ReaderConfig) (*Reader, error) {
 		return nil, errors.New("new block reader: store, follower and refiller are needed")
 	}
 	cfg.MemoryBytes = cmp.Or(cfg.MemoryBytes, 256<<20)
+	cfg.DictionaryBytes = cmp.Or(cfg.DictionaryBytes, 256<<20)
 	cfg.Staleness = cmp.Or(cfg.Staleness, 5*time.Second)
 	cfg.Parallelism = cmp.Or(cfg.Parallelism, runtime.GOMAXPROCS(0))
 	cfg.MaxWait = cmp.Or(cfg.MaxWait, 10*time.Second)
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	r := &Reader{cfg: cfg, memory: newMemory(cfg.MemoryBytes), all: new(audience.Bits), log: cfg.Logger}
-	setRange(r.all, 0, audience.BlockSize-1)
+	r := &Reader{cfg: cfg, memory: newMemory(cfg.MemoryBytes), uids: newMemory(cfg.DictionaryBytes), log: cfg.Logger}
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)
 	}
@@ -75,7 +76,8 @@ func NewReader(cfg ReaderConfig) (*Reader, error) {
 	errs[2] = err
 	_, errs[3] = meter.Int64ObservableGauge(metricMemory, metric.WithUnit("By"), metric.WithDescription("bytes of decoded fields in memory"),
 		metric.WithInt64Callback(func(_ context.Context, o metric.Int64Observer) error {
-			o.Observe(r.memory.bytes())
+			o.Observe(r.memory.bytes(), heldRows)
+			o.Observe(r.uids.bytes(), heldUIDs)
 			return nil
 		}))
 	if err := errors.Join(errs[:]...); err != nil {
@@ -83,6 +85,14 @@ func NewReader(cfg ReaderConfig) (*Reader, error) {
 	}
 	r.refills = newRefills(cfg.Refiller, 3*cfg.MaxWait, refilled)
 	return r, nil
+}
+
+// memoryOf returns the memory that keeps a field.
+func (r *Reader) memoryOf(f *planField) *memory {
+	if f.chunk {
+		return r.uids
+	}
+	return r.memory
 }
 
 // Close ends refills under way and waits for them. Sessions that need one fail afterwards.
@@ -137,14 +147,21 @@ const freshWait = time.Second
 // Errors: ErrNotReady, ErrStale, ErrTokenNotReached (at the context's deadline, or a little before it so that the caller still
 // hears of it), the error of head, or the context's.
 func (r *Reader) Begin(ctx context.Context, c Consistency) (*Session, error) {
-	soon, done := early(ctx)
-	defer done()
-	bounded, cancel := context.WithTimeout(soon, r.cfg.MaxWait)
-	defer cancel()
 	bound := r.cfg.Staleness
 	f := r.cfg.Follower
 	v := f.View()
 	at := c.at
+	if c.kind == minimizeLatency {
+		// Nothing is waited for, so nothing bounds the wait.
+		if v == nil {
+			return nil, ErrNotReady
+		}
+		return r.session(v, c, bound, new(counters))
+	}
+	soon, done := early(ctx)
+	defer done()
+	bounded, cancel := context.WithTimeout(soon, r.cfg.MaxWait)
+	defer cancel()
 	switch c.kind {
 	case fullyConsistent:
 		var err error

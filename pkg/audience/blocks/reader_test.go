@@ -18,9 +18,19 @@ type and []audience.Field
 
 func (e and) Fields() []audience.Field { return e }
 
+func (e and) Guess(b audience.Block) int {
+	least := audience.BlockSize
+	for _, f := range e {
+		if n, ok := b.Cardinality(f); ok {
+			least = min(least, n)
+		}
+	}
+	return least
+}
+
 func (e and) Eval(b audience.Block, _, out *audience.Bits) error {
 	live, ok := b.Row(audience.FieldLive)
-	if !ok || live == nil {
+	if !ok || live.IsEmpty() {
 		return audience.ErrUnknown
 	}
 	for _, f := range e {
@@ -28,13 +38,13 @@ func (e and) Eval(b audience.Block, _, out *audience.Bits) error {
 			return nil // as a planner would: out is empty already
 		}
 	}
-	*out = *live
+	*out = *live.Bits()
 	for _, f := range e {
 		row, ok := b.Row(f)
 		if !ok {
 			return audience.ErrUnknown
 		}
-		if out.And(row); row == nil {
+		if out.And(row.Bits()); row.IsEmpty() {
 			return nil
 		}
 	}

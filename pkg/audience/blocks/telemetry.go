@@ -2,6 +2,7 @@ package blocks
 
 import (
 	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
 
 	"github.com/narrowcast/narrowcast/pkg/telemetry"
 )
@@ -33,4 +34,13 @@ const (
 	attrFailed = attribute.Key("failed")
 	attrSource = attribute.Key("source")
 	attrCause  = attribute.Key("cause")
+	attrHeld   = attribute.Key("content")
+)
+
+// Attributes that are made once: they are counted with on the way of every answer.
+var (
+	fromMemory = metric.WithAttributeSet(attribute.NewSet(attrSource.String("memory")))
+	fromStore  = metric.WithAttributeSet(attribute.NewSet(attrSource.String("store")))
+	heldRows   = metric.WithAttributeSet(attribute.NewSet(attrHeld.String("rows")))
+	heldUIDs   = metric.WithAttributeSet(attribute.NewSet(attrHeld.String("uids")))
 )

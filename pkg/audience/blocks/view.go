@@ -48,6 +48,12 @@ func (v *View) Blocks() []uint32 {
 	return blocks
 }
 
+// Len returns the number of blocks.
+func (v *View) Len() int { return len(v.slots) }
+
+// Block returns the number of the block at a place of Blocks, 0 to Len-1.
+func (v *View) Block(at int) uint32 { return v.slots[at].block }
+
 // Segment returns the definition of a segment, or nil.
 func (v *View) Segment(uid string) *SegmentDefinition {
 	list := v.Definitions.Segments
@@ -93,12 +99,20 @@ func (v *View) declared(f audience.Field) uint64 {
 	return list[i].Revision
 }
 
-// learn keeps a directory that was read from the store, if it is newer than what the slot has.
-func (s *slot) learn(d *Directory) {
-	for d.Epoch == s.epoch && d.Version >= s.version {
+// learn keeps a directory that was read from the store, if it is newer than what the slot has, and returns it, or the one of the same
+// version that the slot has: then what is decoded for one answer is in memory for all.
+func (s *slot) learn(d *Directory) *Directory {
+	for {
 		was := s.dir.Load()
-		if was != nil && was.Version >= d.Version || s.dir.CompareAndSwap(was, d) {
-			return
+		if was != nil && was.Epoch == d.Epoch && was.Version == d.Version {
+			return was
+		}
+		d.prepare(was)
+		if d.Epoch != s.epoch || d.Version < s.version || was != nil && was.Version >= d.Version {
+			return d
+		}
+		if s.dir.CompareAndSwap(was, d) {
+			return d
 		}
 	}
 }
@@ -133,6 +147,7 @@ func (v *View) next(f *Frame, sent time.Time) *View {
 			held = was.dir.Load()
 		}
 		if d := st.apply(held, f.Store, f.Layout); d != nil {
+			d.prepare(held)
 			s.dir.Store(d)
 		}
 		if f.Full {

@@ -200,10 +200,7 @@ type encoded struct {
 func (c *Change) encode() (*encoded, error) {
 	e := new(encoded)
 	for f, row := range c.Rows {
-		data, n, err := EncodeRow(row)
-		if err != nil {
-			return nil, fmt.Errorf("field %s: %w", f, err)
-		}
+		data, n := EncodeRow(row)
 		e.add(f, data, n)
 	}
 	for f, column := range c.Columns {

@@ -46,10 +46,19 @@ type exclusion struct{ segment audience.Field }
 
 func (e exclusion) Fields() []audience.Field { return []audience.Field{female, e.segment} }
 
+func (e exclusion) Guess(b audience.Block) int {
+	n, ok := b.Cardinality(female)
+	if !ok {
+		return audience.BlockSize
+	}
+	return n
+}
+
 func (e exclusion) Eval(b audience.Block, within, out *audience.Bits) error {
 	var result audience.Bits
 	for i, f := range []audience.Field{audience.FieldLive, female, e.segment} {
-		row, ok := b.Row(f)
+		held, ok := b.Row(f)
+		row := held.Bits()
 		switch {
 		case !ok:
 			return audience.ErrUnknown
@@ -322,41 +331,56 @@ func (w *world) reader(memory int64, maxWait time.Duration) (*blocks.Reader, *bl
 type answer struct {
 	through  blocks.Through
 	stats    blocks.Stats
+	mu       sync.Mutex
 	members  map[uint32]*audience.Bits
 	revision map[uint32]uint64
 }
 
-// ask asks the question of exclusion.
+// ask asks the question of exclusion: of every other revision by a scan, which takes from memory what is there first.
 func ask(ctx context.Context, r *blocks.Reader, c blocks.Consistency) (*answer, error) {
 	var a *answer
 	err := r.Answer(ctx, c, func(s *blocks.Session) error {
 		a = &answer{through: s.Through(), members: make(map[uint32]*audience.Bits), revision: make(map[uint32]uint64)}
 		e := exclusion{s.View().Segment(segment).Field(0)}
-		var mu sync.Mutex
-		err := s.ForEachBlock(ctx, blocks.Query{Fields: []audience.Field{revisions, others}, Select: e}, func(b uint32, block audience.Block) error {
-			out := new(audience.Bits)
-			if err := e.Eval(block, nil, out); err != nil {
-				return err
-			}
-			c, ok := block.Column(revisions)
-			if !ok || c == nil || len(c.Nums) != 1 {
-				return errors.New("the revisions are not those of one version")
-			}
-			live, _ := block.Row(audience.FieldLive)
-			women, _ := block.Row(female)
-			men, ok := block.Row(others)
-			if !ok || women.Intersects(men) || women.Count()+men.Count() != live.Count() || !c.Present.Equal(live) {
-				return errors.New("rows of different versions")
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			a.members[b], a.revision[b] = out, uint64(c.Nums[0])
-			return nil
-		})
+		fields := []audience.Field{revisions, others}
+		var err error
+		if s.Through().Profiles.Revision%2 == 0 {
+			err = s.Scan(ctx, blocks.Scan{
+				Fields: s.View().Prepare(append(fields, e.Fields()...)),
+				Skip:   func(b audience.Block) bool { return e.Guess(b) == 0 },
+				Do:     func(_, at int, b audience.Block) error { return a.examine(e, s.View().Block(at), b) },
+			})
+		} else {
+			err = s.ForEachBlock(ctx, blocks.Query{Fields: fields, Select: e}, func(block uint32, b audience.Block) error { return a.examine(e, block, b) })
+		}
 		a.stats = s.Stats()
 		return err
 	})
 	return a, err
+}
+
+// examine evaluates one block, and holds its rows against each other.
+func (a *answer) examine(e exclusion, number uint32, block audience.Block) error {
+	out := new(audience.Bits)
+	if err := e.Eval(block, nil, out); err != nil {
+		return err
+	}
+	c, ok := block.Column(revisions)
+	live, ok2 := block.Row(audience.FieldLive)
+	women, ok3 := block.Row(female)
+	men, ok4 := block.Row(others)
+	switch {
+	case !ok || !ok2 || !ok3 || !ok4:
+		return audience.ErrUnknown
+	case c == nil || len(c.Nums) != 1:
+		return errors.New("the revisions are not those of one version")
+	case women.Bits().Intersects(men.Bits()) || women.Count()+men.Count() != live.Count() || !c.Present.Equal(live.Bits()):
+		return errors.New("rows of different versions")
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.members[number], a.revision[number] = out, uint64(c.Nums[0])
+	return nil
 }
 
 // right fails the test unless the answer is the truth, block by block, at some revision from its own to the one at its end.

@@ -301,7 +301,8 @@ func (x *Index) rewrite(b uint32) blocks.BlockState {
 		x.t.Fatal(err)
 	}
 	for f := range held.Rows("") {
-		c.Rows[f], _ = held.Row(f)
+		row, _ := held.Row(f)
+		c.Rows[f] = row.Bits()
 	}
 	for f := range columns {
 		c.Columns[f], _ = held.Column(f)

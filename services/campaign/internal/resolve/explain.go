@@ -79,7 +79,7 @@ func kept(ctx context.Context, s *blocks.Session, p *plan, block uint32, ordinal
 	is := false
 	var mu sync.Mutex
 	households := newInOrder(s.View().Blocks(), nil)
-	err := s.ForEachBlock(ctx, p.query(false), func(at uint32, b audience.Block) error {
+	err := s.ForEachBlock(ctx, p.query(), func(at uint32, b audience.Block) error {
 		out := new(audience.Bits)
 		if err := p.all.Eval(b, nil, out); err != nil {
 			return err

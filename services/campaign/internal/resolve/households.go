@@ -61,7 +61,7 @@ func (h *inOrder) add(block uint32, b audience.Block, members *audience.Bits, th
 // columnBlock is a block of which only the column of households is known.
 type columnBlock struct{ column *audience.Column }
 
-func (c columnBlock) Row(audience.Field) (*audience.Bits, bool) { return nil, false }
+func (c columnBlock) Row(audience.Field) (audience.Row, bool) { return audience.Row{}, false }
 
 func (c columnBlock) Column(f audience.Field) (*audience.Column, bool) {
 	return c.column, f == audience.HouseholdField

@@ -6,7 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
-	"sync"
+	"math/bits"
+	"slices"
 
 	"github.com/narrowcast/narrowcast/pkg/audience"
 	"github.com/narrowcast/narrowcast/pkg/audience/blocks"
@@ -98,9 +99,12 @@ type stream struct {
 	plan    *plan
 	// protect is the plan's, compiled under the session's view.
 	protect *audience.Expr
-	members map[uint32]*audience.Bits
-	first   Place // where it begins
+	members []audience.Row // by the block's place in the view that it began with
+	first   Place          // where it begins
 	sent    Sent
+
+	batch []part
+	uids  []audience.UID
 }
 
 func (r *Resolver) begin(s *blocks.Session, p *plan, q *Stream) (*stream, error) {
@@ -109,7 +113,7 @@ func (r *Resolver) begin(s *blocks.Session, p *plan, q *Stream) (*stream, error)
 		return nil, err
 	}
 	v := s.View()
-	st := &stream{r: r, q: q, session: s, plan: p, protect: p.protect, members: make(map[uint32]*audience.Bits)}
+	st := &stream{r: r, q: q, session: s, plan: p, protect: p.protect, members: make([]audience.Row, v.Len())}
 	st.first = Place{Store: v.Store, Layout: v.Layout, Fingerprint: fingerprint, Day: p.day}
 	if at := q.Resume; at != nil {
 		switch {
@@ -124,31 +128,41 @@ func (r *Resolver) begin(s *blocks.Session, p *plan, q *Stream) (*stream, error)
 	return st, nil
 }
 
-// evaluate finds the members that are still to be sent, over all blocks.
+// evaluate finds the members that are still to be sent, over all blocks. What it keeps of a block is a list where they are few, and a
+// bitmap where they are many.
 func (st *stream) evaluate(ctx context.Context) error {
-	var mu sync.Mutex
-	keep := func(block uint32, members *audience.Bits) {
-		if block < st.first.Block || members.IsEmpty() {
-			return
-		}
-		if block == st.first.Block {
-			clearBelow(members, st.first.Ordinal)
-		}
-		mu.Lock()
-		st.members[block] = members
-		mu.Unlock()
+	v := st.session.View()
+	if st.plan.household {
+		return st.evaluateHouseholds(ctx, v)
 	}
-	households := newInOrder(st.session.View().Blocks(), nil)
-	return st.session.ForEachBlock(ctx, st.plan.query(!st.plan.household), func(block uint32, b audience.Block) error {
+	all := st.plan.all
+	return st.session.Scan(ctx, blocks.Scan{
+		Fields: st.plan.fields,
+		Skip:   func(b audience.Block) bool { return all.Guess(b) == 0 },
+		Do: func(_, at int, b audience.Block) error {
+			if v.Block(at) < st.first.Block {
+				return nil
+			}
+			members, err := all.Members(b)
+			st.members[at] = members // each block's own
+			return err
+		},
+	})
+}
+
+func (st *stream) evaluateHouseholds(ctx context.Context, v *blocks.View) error {
+	list := v.Blocks()
+	households := newInOrder(list, nil)
+	return st.session.ForEachBlock(ctx, st.plan.query(), func(block uint32, b audience.Block) error {
 		out := new(audience.Bits)
 		if err := st.plan.all.Eval(b, nil, out); err != nil {
 			return err
 		}
-		if st.plan.household {
-			return households.add(block, b, out, func(left *audience.Bits) { keep(block, left) })
-		}
-		keep(block, out)
-		return nil
+		return households.add(block, b, out, func(left *audience.Bits) {
+			// One block after the other, so no two of these at a time.
+			at, _ := slices.BinarySearch(list, block)
+			st.members[at] = audience.NewRow(left)
+		})
 	})
 }
 
@@ -163,58 +177,77 @@ type part struct {
 // run sends what evaluate found.
 func (st *stream) run(ctx context.Context) (*Sent, error) {
 	st.sent.Next = st.first
+	v := st.session.View()
 	if st.q.Begin != nil {
 		if err := st.q.Begin(info(st.session, st.plan)); err != nil {
 			return nil, err
 		}
 	}
-	var batch []part
 	waiting := 0
-	for _, block := range st.session.View().Blocks() {
-		members := st.members[block]
-		delete(st.members, block)
-		for members != nil && !st.full() {
+	var left audience.Bits // of one block
+	for at := range v.Len() {
+		block, row := v.Block(at), st.members[at]
+		st.members[at] = audience.Row{}
+		if row.IsEmpty() || block < st.first.Block {
+			continue
+		}
+		left.Clear()
+		row.Into(&left)
+		if block == st.first.Block {
+			clearBelow(&left, st.first.Ordinal)
+		}
+		for !left.IsEmpty() && !st.full() {
 			room := BatchSize - waiting
 			if st.q.Limit > 0 {
 				room = int(min(int64(room), st.q.Limit-st.sent.Count-int64(waiting)))
 			}
 			if room > 0 {
-				if taken := take(block, members, room); taken.count > 0 {
-					waiting += taken.count
-					batch = append(batch, taken)
-				}
-				if members.IsEmpty() {
-					members = nil
-				}
+				p := st.part()
+				p.take(block, &left, room)
+				waiting += p.count
 			}
 			if waiting == BatchSize || st.q.Limit > 0 && st.sent.Count+int64(waiting) == st.q.Limit {
-				if err := st.flush(ctx, batch); err != nil {
+				if err := st.flush(ctx); err != nil {
 					return nil, err
 				}
-				batch, waiting = batch[:0], 0
+				waiting = 0
 			}
 		}
 		if st.full() {
 			break
 		}
 	}
-	if err := st.flush(ctx, batch); err != nil {
+	if err := st.flush(ctx); err != nil {
 		return nil, err
 	}
 	return &st.sent, nil
 }
 
+// part adds a part to the batch, in memory that was used before.
+func (st *stream) part() *part {
+	if len(st.batch) < cap(st.batch) {
+		st.batch = st.batch[:len(st.batch)+1]
+	} else {
+		st.batch = append(st.batch, part{})
+	}
+	p := &st.batch[len(st.batch)-1]
+	p.members.Clear()
+	p.count = 0
+	return p
+}
+
 func (st *stream) full() bool { return st.q.Limit > 0 && st.sent.Count >= st.q.Limit }
 
-// flush hands out one batch, without those who have gone.
-func (st *stream) flush(ctx context.Context, batch []part) error {
+// flush hands out the batch, without those who have gone.
+func (st *stream) flush(ctx context.Context) error {
+	batch := st.batch
 	if len(batch) == 0 {
 		return nil
 	}
-	uids, err := st.left(ctx, batch)
+	err := st.left(ctx)
 	// A definition that is replaced touches no consent; the newest view has it.
 	for try := 1; try < 5 && errors.Is(err, blocks.ErrDefinitionsMoved); try++ {
-		uids, err = st.left(ctx, batch)
+		err = st.left(ctx)
 	}
 	if err != nil {
 		return err
@@ -222,43 +255,56 @@ func (st *stream) flush(ctx context.Context, batch []part) error {
 	for i := range batch {
 		st.sent.HeldBack += int64(batch[i].count)
 	}
-	st.sent.HeldBack -= int64(len(uids))
-	last := batch[len(batch)-1]
+	st.sent.HeldBack -= int64(len(st.uids))
+	last := &batch[len(batch)-1]
 	st.sent.Next.Block, st.sent.Next.Ordinal = last.block, last.next
-	st.sent.Count += int64(len(uids))
-	if len(uids) == 0 {
+	st.sent.Count += int64(len(st.uids))
+	st.batch = batch[:0]
+	if len(st.uids) == 0 {
 		return nil
 	}
-	return st.q.Send(uids, st.sent.Next)
+	return st.q.Send(st.uids, st.sent.Next)
 }
 
-// left returns the uids of those in the batch who have not gone. The dictionaries are read before the consents are looked at, so that
-// nothing slow lies between that look and the sending.
-func (st *stream) left(ctx context.Context, batch []part) (uids []audience.UID, err error) {
+// left makes st.uids the uids of those in the batch who have not gone. The dictionaries are in memory before the consents are looked at,
+// so that nothing slow lies between that look and the sending.
+func (st *stream) left(ctx context.Context) error {
 	if err := st.refresh(); err != nil {
-		return nil, err
+		return err
 	}
-	for i := range batch {
-		if _, _, err := st.session.UIDs(ctx, batch[i].block, &batch[i].members, nil); err != nil {
-			return nil, err
+	for i := range st.batch {
+		if err := st.session.Warm(ctx, st.batch[i].block, &st.batch[i].members); err != nil {
+			return err
 		}
 	}
 	if err := st.refresh(); err != nil {
-		return nil, err
+		return err
 	}
 	var protect blocks.Expression
 	if st.protect != nil {
 		protect = st.protect
 	}
-	for i := range batch {
-		if _, err := st.session.Reapply(ctx, batch[i].block, protect, &batch[i].members); err != nil {
-			return nil, err
+	if st.uids == nil {
+		// One batch is as long as the audience, or as all others.
+		n := 0
+		for i := range st.batch {
+			n += st.batch[i].count
 		}
-		if uids, _, err = st.session.UIDs(ctx, batch[i].block, &batch[i].members, uids); err != nil {
-			return nil, err
+		st.uids = make([]audience.UID, 0, n)
+	}
+	uids := st.uids[:0]
+	for i := range st.batch {
+		p := &st.batch[i]
+		if _, err := st.session.Reapply(ctx, p.block, protect, &p.members); err != nil {
+			return err
+		}
+		var err error
+		if uids, _, err = st.session.UIDs(ctx, p.block, &p.members, uids); err != nil {
+			return err
 		}
 	}
-	return uids, nil
+	st.uids = uids
+	return nil
 }
 
 // refresh goes on under the newest view. The consents are compiled again where the schema may have changed.
@@ -289,19 +335,30 @@ func layoutGone() error {
 		Unmet(ReasonLayoutGone, "resume_token", "begin anew")
 }
 
-// take moves the first n members out of a block's.
-func take(block uint32, members *audience.Bits, n int) part {
-	p := part{block: block}
-	for o := range members.All() {
-		if p.count == n {
-			break
+// take moves the first n members of a block, or all where they are fewer, into p.
+func (p *part) take(block uint32, members *audience.Bits, n int) {
+	p.block = block
+	for i, w := range members {
+		if w == 0 {
+			continue
 		}
-		p.members.Set(o)
-		p.count++
-		p.next = uint32(o) + 1
+		count := bits.OnesCount64(w)
+		if p.count+count > n {
+			rest := w
+			for range n - p.count {
+				rest &= rest - 1
+			}
+			w &^= rest
+			count = n - p.count
+		}
+		p.members[i] = w
+		members[i] &^= w
+		p.count += count
+		p.next = uint32(i<<6 + bits.Len64(w))
+		if p.count == n {
+			return
+		}
 	}
-	members.AndNot(&p.members)
-	return p
 }
 
 // clearBelow removes the ordinals below o.

@@ -21,8 +21,10 @@ type plan struct {
 	// all is the steps ANDed.
 	all *audience.Expr
 	// consents are those that the spec cannot do without, and protect is them compiled; nil if there are none.
-	consents  audience.And
-	protect   *audience.Expr
+	consents audience.And
+	protect  *audience.Expr
+	// fields are those of the steps and of all, ready to be looked up.
+	fields    *blocks.Prepared
 	household bool
 	rules     []Rule
 	// day is the day of the question, today the day on which consents must hold.
@@ -32,6 +34,29 @@ type plan struct {
 type step struct {
 	part, label string
 	expr        *audience.Expr
+}
+
+// planned returns the plan of a spec under a view: the one made before, where neither the definitions nor the day have changed.
+func (r *Resolver) planned(ctx context.Context, v *blocks.View, spec campaign.Spec) (*plan, error) {
+	c, err := r.catalog(v.Definitions)
+	if err != nil {
+		return nil, err
+	}
+	key, err := campaign.EncodeSpec(spec)
+	if err != nil {
+		return nil, err
+	}
+	today := c.today(r.cfg.Now())
+	if p := r.plans.get(v.Definitions, today, key); p != nil {
+		return p, nil
+	}
+	p, err := r.plan(ctx, v, spec, false)
+	if err != nil {
+		// Not kept: what was not there may come, and what is being built is soon built.
+		return nil, err
+	}
+	r.plans.put(v.Definitions, p.today, key, p)
+	return p, nil
 }
 
 // plan compiles a spec under a view. saving accepts segments whose rows are not there yet: nothing is evaluated.
@@ -74,6 +99,11 @@ func (r *Resolver) plan(ctx context.Context, v *blocks.View, spec campaign.Spec,
 			return nil, compileFault(spec, "", err)
 		}
 	}
+	fields := slices.Clone(p.all.Fields())
+	for _, e := range p.exprs {
+		fields = append(fields, e.Fields()...)
+	}
+	p.fields = v.Prepare(fields)
 	for _, u := range m.used {
 		p.rules = append(p.rules, u)
 	}

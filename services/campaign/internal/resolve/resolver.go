@@ -54,6 +54,7 @@ type Config struct {
 type Resolver struct {
 	cfg      Config
 	catalogs atomic.Pointer[catalog] // of the definitions last seen
+	plans    plans
 }
 
 // New returns a resolver.
@@ -93,7 +94,7 @@ func (r *Resolver) answer(ctx context.Context, spec campaign.Spec, c Consistency
 		if err := check(c.Token, s.View()); err != nil {
 			return err
 		}
-		p, err := r.plan(ctx, s.View(), spec, false)
+		p, err := r.planned(ctx, s.View(), spec)
 		if err != nil {
 			return err
 		}

@@ -37,7 +37,6 @@ func (x *Index) audit(ctx context.Context, st *state) {
 		b.segments[r.field] = rowOf(&repaired)
 		b.touch(r.field)
 		b.loses = true
-		delete(v.made, r.field)
 		x.mu.Unlock()
 	}
 }

@@ -18,7 +18,7 @@ type block struct {
 	columns  map[audience.Field]*column
 	segments map[audience.Field]*row // one for each rule row that the block has, empty or not
 
-	changed wordSet // words that hold a profile changed since the segments were evaluated
+	changed moves // since the segments were evaluated
 
 	dirty   map[audience.Field]struct{} // rows, columns and segments that differ from what the store acknowledged
 	parts   [blocks.Chunks]bool         // parts of the dictionary that do
@@ -41,7 +41,10 @@ func newBlock(n uint32) *block {
 
 func (b *block) live() *row { return b.rows[audience.FieldLive] }
 
-func (b *block) touch(f audience.Field) { b.dirty[f] = struct{}{} }
+func (b *block) touch(f audience.Field) {
+	b.dirty[f] = struct{}{}
+	b.changed.touch(f)
+}
 
 // put makes d all that the block has of an ordinal.
 func (b *block) put(o uint16, d *audience.Derived) {
@@ -189,30 +192,21 @@ func (b *block) written() {
 
 func isColumn(f audience.Field) bool { return strings.HasPrefix(string(f), "c/") }
 
-// view is a block as evaluations read it. It keeps the bitmaps that it makes of sparse rows, so it must not outlive a change
-// of a row that it has given.
-type view struct {
-	b    *block
-	made map[audience.Field]*audience.Bits
-}
+// view is a block as evaluations read it. What it gives shares the memory of the rows, so it must not be used after they change.
+type view struct{ b *block }
 
-func (b *block) view() *view { return &view{b: b, made: make(map[audience.Field]*audience.Bits)} }
+func (b *block) view() *view { return &view{b: b} }
 
 // Row implements audience.Block. Facts that nobody has are known to be empty; a segment that the block has no row for is unknown.
-func (v *view) Row(f audience.Field) (*audience.Bits, bool) {
-	if bits, ok := v.made[f]; ok {
-		return bits, true
-	}
+func (v *view) Row(f audience.Field) (audience.Row, bool) {
 	r, ok := v.b.segments[f]
 	if !ok {
 		if strings.HasPrefix(string(f), "s/") {
-			return nil, false
+			return audience.Row{}, false
 		}
 		r = v.b.rows[f]
 	}
-	bits := r.bits()
-	v.made[f] = bits
-	return bits, true
+	return r.shared(), true
 }
 
 // Column implements audience.Block.

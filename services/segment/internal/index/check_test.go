@@ -134,7 +134,9 @@ func (w *world) decode(dir *blocks.Directory, names []audience.Field, values [][
 				}
 			}
 		default:
-			rows[f], err = blocks.DecodeRow(data)
+			var row audience.Row
+			row, err = blocks.DecodeRow(data)
+			rows[f] = row.Bits()
 		}
 		if err != nil {
 			w.t.Errorf("%s: %v", f, err)

@@ -164,10 +164,8 @@ func (v *values[T]) build(c *audience.Column) []T {
 	for end > 0 && !present.Has(uint16(end-1)) {
 		end--
 	}
-	c.Ranks = make([]uint16, end)
-	for o := range present.All() {
-		c.Ranks[o] = rank[v.ids[o]]
-	}
+	c.Ranks = audience.MakeRanks(end, len(distinct))
+	c.Ranks.Fill(v.ids[:end], rank)
 	return distinct
 }
 

@@ -308,7 +308,7 @@ func (st *state) plan() (failed []error) {
 			}
 		}
 	}
-	st.rules = st.rules[:0]
+	st.rules, st.readers = st.rules[:0], nil
 	for _, r := range wanted {
 		st.rules = append(st.rules, r)
 	}

@@ -28,3 +28,6 @@ func (x *Index) Waiting() int {
 
 // SmallLanes are lanes of few people.
 func SmallLanes(region, decade int) *Lanes { return &Lanes{region: region, decade: decade} }
+
+// SpotMost is how many changes of a block are evaluated one by one.
+const SpotMost = spotMost

@@ -193,11 +193,11 @@ func (x *Index) attempt(ctx context.Context, p audience.Pred, begin func(*state)
 				return err
 			}
 			live, _ := v.Row(audience.FieldLive)
-			if live == nil {
+			if live.IsEmpty() {
 				return nil
 			}
 			a.Blocks++
-			return add(st, v, &members, live)
+			return add(st, v, &members, live.Bits())
 		}); err != nil {
 			return a, err
 		}

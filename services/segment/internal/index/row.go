@@ -104,6 +104,17 @@ func (r *row) bits() *audience.Bits {
 	return out
 }
 
+// shared returns the row as evaluations read it, in the memory of the row.
+func (r *row) shared() audience.Row {
+	switch {
+	case r == nil || r.n == 0:
+		return audience.Row{}
+	case r.dense != nil:
+		return audience.DenseRow(r.dense, r.n)
+	}
+	return audience.ListRow(r.sparse)
+}
+
 // replace makes the row's ordinals inside the words of within those of now, and reports whether that changed the row.
 // Outside of them it stays as it is. within is a set of words: one bit for each of the block's 1,024.
 func (r *row) replace(within *wordSet, now *audience.Bits) bool {

@@ -35,11 +35,14 @@ type state struct {
 	live     bool         // a whole manifest was published
 	reset    bool         // the publisher has announced something else before
 
-	segments  map[string]*definition // by uid
-	snapshot  segment.Position       // whose state they are
-	rules     []*ruleRow             // rows that every block is to have, lists before rules
-	days      []int64                // days that the manifest names
-	target    []int64                // days that it is to name
+	segments  map[string]*definition   // by uid
+	snapshot  segment.Position         // whose state they are
+	rules     []*ruleRow               // rows that every block is to have, lists before rules
+	readers   map[audience.Field][]int // rules, as indexes of rules, by the fields that they read; nil: to be made
+	marks     []bool                   // by rule, while a block is updated
+	spot      spot
+	days      []int64 // days that the manifest names
+	target    []int64 // days that it is to name
 	announced *blocks.Definitions
 }
 

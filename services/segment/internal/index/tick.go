@@ -186,7 +186,7 @@ func (x *Index) define(ctx context.Context, st *state) (left bool, err error) {
 	if !st.live {
 		// The first manifest is whole: nothing of it is built in slices.
 		for _, b := range st.blocks {
-			b.changed = wordSet{}
+			b.changed.clear()
 			clear(b.segments)
 			b.rewrite = true
 			b.settle()

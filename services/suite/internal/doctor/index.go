@@ -212,10 +212,10 @@ func (i *index) block(ctx context.Context, s *blocks.Session, block uint32, out 
 			return err
 		}
 		live, _ := b.Row(audience.FieldLive)
-		if live == nil {
+		if live.IsEmpty() {
 			return nil
 		}
-		uids, gone, err := s.UIDs(ctx, block, live, nil)
+		uids, gone, err := s.UIDs(ctx, block, live.Bits(), nil)
 		if err != nil {
 			return err
 		}
@@ -240,7 +240,7 @@ func (i *index) sum(b audience.Block, fields []audience.Field) *[audience.BlockS
 	all := new([audience.BlockSize]uint64)
 	for _, f := range fields {
 		if p, _ := audience.ParseField(f); p.Class != audience.ClassColumn {
-			if row, ok := b.Row(f); ok && row != nil {
+			if row, ok := b.Row(f); ok {
 				h := i.sums.row(f)
 				for o := range row.All() {
 					all[o] += h

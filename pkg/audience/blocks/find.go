@@ -1,0 +1,148 @@
+package blocks
+
+import (
+	"strings"
+
+	"github.com/cespare/xxhash/v2"
+
+	"github.com/narrowcast/narrowcast/pkg/audience"
+)
+
+// planField is one field of a question with all that looking it up in a directory needs.
+type planField struct {
+	name audience.Field
+	hash uint32
+	// declared is the revision at which the field's attribute was declared.
+	declared                uint64
+	explicit, chunk, column bool
+}
+
+func newPlanField(f audience.Field, declared uint64) planField {
+	return planField{
+		name: f, hash: hashOf(f), declared: declared, explicit: explicit(f), chunk: isChunk(f), column: isColumn(f),
+	}
+}
+
+func hashOf(f audience.Field) uint32 {
+	h := xxhash.Sum64String(string(f))
+	return uint32(h ^ h>>32)
+}
+
+// index is what a directory held by a reader has beside its entries: where each field is, and the cell of its content. Versions of
+// a block that list the same fields share the table, and those that list a field with the same entry share its cell.
+type index struct {
+	table []place
+	cells []*cell
+}
+
+// place is a place of the table: open addressing, a power of two of them, at most half used. at is the entry's number plus one.
+type place struct{ hash, at uint32 }
+
+// prepare makes the directory's index, sharing what it can with that of another version of the block (nil: there is none). It must
+// be called before the directory is shared, and may be called again.
+func (d *Directory) prepare(was *Directory) {
+	if d.index != nil {
+		return
+	}
+	x := &index{cells: make([]*cell, len(d.Entries))}
+	var old []Listed
+	related := was != nil && was.index != nil && was.Block == d.Block && was.Layout == d.Layout && was.Store == d.Store
+	if related {
+		old = was.Entries
+	}
+	same, fresh, j := related && len(old) == len(d.Entries), 0, 0
+	for i := range d.Entries {
+		l := &d.Entries[i]
+		for j < len(old) && old[j].Field < l.Field {
+			j++
+		}
+		if j == len(old) || old[j].Field != l.Field {
+			same = false
+			fresh++
+			continue
+		}
+		same = same && i == j
+		if old[j].Entry == l.Entry {
+			x.cells[i] = was.index.cells[j]
+		} else {
+			fresh++
+		}
+	}
+	cells := make([]cell, fresh)
+	for i, c := range x.cells {
+		if c == nil {
+			x.cells[i], cells = &cells[0], cells[1:]
+		}
+	}
+	if same {
+		x.table = was.index.table
+	} else {
+		x.table = newTable(d.Entries)
+	}
+	d.index = x
+}
+
+func newTable(entries []Listed) []place {
+	n := 2
+	for n < 2*len(entries) {
+		n *= 2
+	}
+	table := make([]place, n)
+	for i := range entries {
+		h := hashOf(entries[i].Field)
+		at := h & uint32(n-1)
+		for table[at].at != 0 {
+			at = (at + 1) & uint32(n-1)
+		}
+		table[at] = place{h, uint32(i + 1)}
+	}
+	return table
+}
+
+// find returns the number of a field's entry, or -1. The directory must be prepared.
+func (d *Directory) find(f *planField) int {
+	table := d.index.table
+	mask := uint32(len(table) - 1)
+	for at := f.hash & mask; ; at = (at + 1) & mask {
+		p := table[at]
+		if p.at == 0 {
+			return -1
+		}
+		if p.hash == f.hash && d.Entries[p.at-1].Field == f.name {
+			return int(p.at - 1)
+		}
+	}
+}
+
+// look is Lookup for a prepared directory, with the cell of a field that is present.
+func (d *Directory) look(f *planField) (Entry, *cell, Presence) {
+	if len(d.Pending) > 0 && d.pending(f.name) {
+		return Entry{}, nil, Unknown
+	}
+	i := d.find(f)
+	if i < 0 {
+		return Entry{}, nil, d.unlisted(f)
+	}
+	e := d.Entries[i].Entry
+	if e.Cardinality == 0 {
+		return e, nil, Empty
+	}
+	return e, d.index.cells[i], Present
+}
+
+// unlisted says what the absence of a field from the entries means.
+func (d *Directory) unlisted(f *planField) Presence {
+	if !f.chunk && (f.explicit || f.declared > d.Defs.Revision) {
+		return Unknown
+	}
+	return Empty
+}
+
+func (d *Directory) pending(f audience.Field) bool {
+	for _, p := range d.Pending {
+		if prefix, ok := strings.CutSuffix(string(p), "*"); p == f || ok && strings.HasPrefix(string(f), prefix) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,242 @@
+package blocks
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+
+	"github.com/narrowcast/narrowcast/pkg/audience"
+)
+
+// Prepared are fields made ready to be looked up in any block, for questions that are asked again and again. It is immutable and
+// good for all views with the same definitions.
+type Prepared struct {
+	defs *Definitions
+	plan *fieldPlan
+}
+
+// Prepare makes fields ready. The live row is always among them.
+func (v *View) Prepare(fields []audience.Field) *Prepared {
+	return &Prepared{defs: v.Definitions, plan: v.plan(Query{Fields: fields})}
+}
+
+// Scan is what Session.Scan does with each block.
+type Scan struct {
+	// Fields are all that Do may ask for.
+	Fields *Prepared
+	// Skip, if set, is called once for each block whose directory is known, in ascending order, from the goroutine that calls Scan.
+	// It may ask for cardinalities alone, and reports whether that was enough: then Do is not called.
+	Skip func(b audience.Block) bool
+	// Do is called for every other block, in no order and from several goroutines at a time, each with a number below Scanners. at
+	// is the block's place among the view's. What b says is of one version of the block. A call that needs what is not in memory
+	// fails with audience.ErrUnknown and is repeated, so it must not leave anything behind unless it succeeds.
+	Do func(scanner, at int, b audience.Block) error
+}
+
+// Bounds of a scan.
+const (
+	// blocksPerScanner is how many blocks there must be for each goroutine: at a microsecond or more each, about what starting it and
+	// waiting for it takes.
+	blocksPerScanner = 12
+	// portion is how many blocks a goroutine takes at a time.
+	portion = 4
+	// loaders is how many blocks are read from the store at a time: reading is mostly waiting.
+	loaders = 16
+)
+
+// Scanners returns how many goroutines at most call Do in a scan.
+func (s *Session) Scanners() int { return max(s.r.cfg.Parallelism, loaders) }
+
+// Scan goes over all blocks of the view. It looks at each one's directory first, in the caller's goroutine, then evaluates those that
+// are left, in memory, and reads only then what was not there: all fields of a block that are missing in one command, under one
+// directory.
+//
+// Errors: the first of Do, which ends the others' work; those of ForEachBlock.
+func (s *Session) Scan(ctx context.Context, sc Scan) error {
+	if err := ctx.Err(); err != nil {
+		return gone(ctx, err)
+	}
+	p := sc.Fields.plan
+	if sc.Fields.defs != s.view.Definitions {
+		// Another state of the definitions: the names are the same, what their absence means may not be.
+		p = s.view.again(p)
+	}
+	work := &scan{Session: s, Scan: sc, ctx: ctx, plan: p}
+	work.list = scanLists.Get().(*scanList)
+	defer func() {
+		work.list.reset()
+		scanLists.Put(work.list)
+	}()
+	if err := work.look(); err != nil {
+		return gone(ctx, err)
+	}
+	if err := work.evaluate(); err != nil {
+		return gone(ctx, err)
+	}
+	return gone(ctx, work.load())
+}
+
+// again makes a plan's fields ready under this view.
+func (v *View) again(p *fieldPlan) *fieldPlan {
+	n := &fieldPlan{index: p.index, fields: make([]planField, len(p.fields))}
+	for i := range p.fields {
+		n.fields[i] = p.fields[i]
+		n.fields[i].declared = v.declared(p.fields[i].name)
+	}
+	return n
+}
+
+// scan is one scan under way.
+type scan struct {
+	*Session
+	Scan
+	ctx  context.Context
+	plan *fieldPlan
+	list *scanList
+
+	next  atomic.Int64 // of list.hot
+	ended atomic.Bool
+	mu    sync.Mutex
+	err   error
+}
+
+// scanList is the memory of a scan.
+type scanList struct {
+	hot  []int32 // places of blocks to evaluate
+	cold []int32 // and of those to load first
+	b    hot
+}
+
+var scanLists = sync.Pool{New: func() any { return new(scanList) }}
+
+func (l *scanList) reset() {
+	l.hot, l.cold, l.b = l.hot[:0], l.cold[:0], hot{}
+}
+
+// look asks every directory whether its block needs to be looked at.
+func (w *scan) look() error {
+	l := w.list
+	l.b = hot{ctx: w.ctx, plan: w.plan}
+	skipped := int64(0)
+	for at, sl := range w.view.slots {
+		if at&255 == 255 {
+			if err := w.ctx.Err(); err != nil {
+				return err
+			}
+		}
+		dir := sl.dir.Load()
+		if dir == nil {
+			l.cold = append(l.cold, int32(at))
+			continue
+		}
+		if w.Skip != nil {
+			if l.b.dir = dir; w.Skip(&l.b) {
+				skipped++
+				continue
+			}
+		}
+		l.hot = append(l.hot, int32(at))
+	}
+	w.counters.skipped.Add(skipped)
+	return nil
+}
+
+// evaluate evaluates what may be in memory: here, or by several goroutines where there is enough of it.
+func (w *scan) evaluate() error {
+	n := min(w.r.cfg.Parallelism, len(w.list.hot)/blocksPerScanner)
+	if n <= 1 {
+		w.scanner(0, &w.list.b)
+		return w.err
+	}
+	var others sync.WaitGroup
+	for i := 1; i < n; i++ {
+		others.Go(func() { w.scanner(i, new(hot)) })
+	}
+	w.scanner(0, &w.list.b)
+	others.Wait()
+	return w.err
+}
+
+// scanner evaluates blocks until there are no more.
+func (w *scan) scanner(number int, b *hot) {
+	*b = hot{ctx: w.ctx, ended: &w.ended, plan: w.plan}
+	evaluated := int64(0)
+	defer func() {
+		w.counters.evaluated.Add(evaluated)
+		w.remembered(b.hits)
+	}()
+	for {
+		end := int(w.next.Add(portion))
+		from := end - portion
+		if from >= len(w.list.hot) {
+			return
+		}
+		for _, at := range w.list.hot[from:min(end, len(w.list.hot))] {
+			if err := b.Stopped(); err != nil {
+				w.fail(err)
+				return
+			}
+			b.dir, b.missed = w.view.slots[at].dir.Load(), false
+			err := w.Do(number, int(at), b)
+			switch {
+			case err == nil:
+				evaluated++
+			case b.missed && errors.Is(err, audience.ErrUnknown):
+				w.mu.Lock()
+				w.list.cold = append(w.list.cold, at)
+				w.mu.Unlock()
+			default:
+				w.fail(err)
+				return
+			}
+		}
+	}
+}
+
+// fail ends the scan with the first error.
+func (w *scan) fail(err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.err == nil {
+		w.err = err
+	}
+	w.ended.Store(true)
+}
+
+// load evaluates the blocks that have to be loaded first.
+func (w *scan) load() error {
+	cold := w.list.cold
+	if len(cold) == 0 {
+		return nil
+	}
+	soon, cancel := early(w.ctx)
+	defer cancel()
+	w.next.Store(0)
+	one := func(number int) {
+		for {
+			i := int(w.next.Add(1)) - 1
+			if i >= len(cold) || w.ended.Load() {
+				return
+			}
+			at := int(cold[i])
+			b, err := w.Session.load(soon, w.view.slots[at], w.plan)
+			if err == nil {
+				w.counters.evaluated.Add(1)
+				err = w.Do(number, at, b)
+			}
+			if err != nil {
+				w.fail(err)
+				cancel()
+				return
+			}
+		}
+	}
+	var others sync.WaitGroup
+	for i := 1; i < min(loaders, len(cold)); i++ {
+		others.Go(func() { one(i) })
+	}
+	one(0)
+	others.Wait()
+	return w.err
+}
