@@ -5,6 +5,7 @@ import (
 	"errors"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/narrowcast/narrowcast/pkg/audience"
 )
@@ -37,9 +38,11 @@ type Scan struct {
 // Bounds of a scan.
 const (
 	// blocksPerScanner is how many blocks there must be for each goroutine: at a microsecond or more each, about what starting it and
-	// waiting for it takes.
+	// waiting for it takes. Of fewer blocks the first are timed: where those that are left will take longer than worthScanners, they
+	// are shared out too.
 	blocksPerScanner = 12
-	// portion is how many blocks a goroutine takes at a time.
+	worthScanners    = 50 * time.Microsecond
+	// portion is how many blocks a goroutine takes at a time, where there are many.
 	portion = 4
 	// loaders is how many blocks are read from the store at a time: reading is mostly waiting.
 	loaders = 16
@@ -95,10 +98,11 @@ type scan struct {
 	plan *fieldPlan
 	list *scanList
 
-	next  atomic.Int64 // of list.hot
-	ended atomic.Bool
-	mu    sync.Mutex
-	err   error
+	portion int
+	next    atomic.Int64 // of list.hot
+	ended   atomic.Bool
+	mu      sync.Mutex
+	err     error
 }
 
 // scanList is the memory of a scan.
@@ -144,31 +148,40 @@ func (w *scan) look() error {
 
 // evaluate evaluates what may be in memory: here, or by several goroutines where there is enough of it.
 func (w *scan) evaluate() error {
-	n := min(w.r.cfg.Parallelism, len(w.list.hot)/blocksPerScanner)
+	l := w.list
+	w.portion = portion
+	n := min(w.r.cfg.Parallelism, len(l.hot)/blocksPerScanner)
 	if n <= 1 {
-		w.scanner(0, &w.list.b)
-		return w.err
+		n = 1
+		w.portion = 1
+		if left := len(l.hot) - 1; left > 1 && w.r.cfg.Parallelism > 1 {
+			begun := time.Now()
+			w.scanner(0, &l.b, 1)
+			if time.Since(begun)*time.Duration(left) > worthScanners {
+				n = min(w.r.cfg.Parallelism, left)
+			}
+		}
 	}
 	var others sync.WaitGroup
 	for i := 1; i < n; i++ {
-		others.Go(func() { w.scanner(i, new(hot)) })
+		others.Go(func() { w.scanner(i, new(hot), len(l.hot)) })
 	}
-	w.scanner(0, &w.list.b)
+	w.scanner(0, &l.b, len(l.hot))
 	others.Wait()
 	return w.err
 }
 
-// scanner evaluates blocks until there are no more.
-func (w *scan) scanner(number int, b *hot) {
+// scanner evaluates that many portions of the blocks, or until there are no more.
+func (w *scan) scanner(number int, b *hot, portions int) {
 	*b = hot{ctx: w.ctx, ended: &w.ended, plan: w.plan}
 	evaluated := int64(0)
 	defer func() {
 		w.counters.evaluated.Add(evaluated)
 		w.remembered(b.hits)
 	}()
-	for {
-		end := int(w.next.Add(portion))
-		from := end - portion
+	for range portions {
+		end := int(w.next.Add(int64(w.portion)))
+		from := end - w.portion
 		if from >= len(w.list.hot) {
 			return
 		}
