@@ -27,8 +27,9 @@ type Scan struct {
 	// Fields are all that Do may ask for.
 	Fields *Prepared
 	// Skip, if set, is called once for each block whose directory is known, in ascending order, from the goroutine that calls Scan.
-	// It may ask for cardinalities alone, and reports whether that was enough: then Do is not called.
-	Skip func(b audience.Block) bool
+	// It may ask for cardinalities alone, and reports whether that was enough: then Do is not called. found says that it found
+	// members, so that the block counts as evaluated and not as skipped.
+	Skip func(b audience.Block) (done, found bool)
 	// Do is called for every other block, in no order and from several goroutines at a time, each with a number below Scanners. at
 	// is the block's place among the view's. What b says is of one version of the block. A call that needs what is not in memory
 	// fails with audience.ErrUnknown and is repeated, so it must not leave anything behind unless it succeeds.
@@ -41,7 +42,7 @@ const (
 	// waiting for it takes. Of fewer blocks the first are timed: where those that are left will take longer than worthScanners, they
 	// are shared out too.
 	blocksPerScanner = 12
-	worthScanners    = 50 * time.Microsecond
+	worthScanners    = 200 * time.Microsecond
 	// portion is how many blocks a goroutine takes at a time, where there are many.
 	portion = 4
 	// loaders is how many blocks are read from the store at a time: reading is mostly waiting.
@@ -122,7 +123,7 @@ func (l *scanList) reset() {
 func (w *scan) look() error {
 	l := w.list
 	l.b = hot{ctx: w.ctx, plan: w.plan}
-	skipped := int64(0)
+	var skipped, evaluated int64
 	for at, sl := range w.view.slots {
 		if at&255 == 255 {
 			if err := w.ctx.Err(); err != nil {
@@ -135,7 +136,13 @@ func (w *scan) look() error {
 			continue
 		}
 		if w.Skip != nil {
-			if l.b.dir = dir; w.Skip(&l.b) {
+			l.b.dir = dir
+			done, found := w.Skip(&l.b)
+			switch {
+			case done && found:
+				evaluated++
+				continue
+			case done:
 				skipped++
 				continue
 			}
@@ -143,6 +150,7 @@ func (w *scan) look() error {
 		l.hot = append(l.hot, int32(at))
 	}
 	w.counters.skipped.Add(skipped)
+	w.counters.evaluated.Add(evaluated)
 	return nil
 }
 

@@ -81,7 +81,9 @@ func gather(b *testing.B, count int, sorted bool) *crowd {
 		var change blocks.Change
 		if sorted || n < 8 {
 			change = people(n, count, sorted)
-			templates = append(templates, change)
+			if !sorted {
+				templates = append(templates, change)
+			}
 		} else {
 			change = templates[n%8]
 		}
