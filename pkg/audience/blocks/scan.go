@@ -170,11 +170,20 @@ func (w *scan) evaluate() error {
 			}
 		}
 	}
+	if n == 1 {
+		w.scanner(0, &l.b, len(l.hot))
+		return w.err
+	}
+	return w.share(n)
+}
+
+// share lets n goroutines, this one among them, evaluate what is left.
+func (w *scan) share(n int) error {
 	var others sync.WaitGroup
 	for i := 1; i < n; i++ {
-		others.Go(func() { w.scanner(i, new(hot), len(l.hot)) })
+		others.Go(func() { w.scanner(i, new(hot), len(w.list.hot)) })
 	}
-	w.scanner(0, &l.b, len(l.hot))
+	w.scanner(0, &w.list.b, len(w.list.hot))
 	others.Wait()
 	return w.err
 }
