@@ -2,6 +2,7 @@ package audience
 
 import (
 	"iter"
+	"math/bits"
 	"strconv"
 
 	"github.com/narrowcast/narrowcast/pkg/fault"
@@ -201,14 +202,7 @@ func (h *Histogram) addColumn(b Block, a *Attribute, d Breakdown, f Field, membe
 		return nil
 	}
 	byRank := make([]uint32, c.Len())
-	for o := range members.All() {
-		r, ok := c.Rank(o)
-		if !ok || int(r) >= len(byRank) {
-			h.Missing++
-			continue
-		}
-		byRank[r]++
-	}
+	h.Missing += n - c.countRanks(members, byRank)
 	for r, n := range byRank {
 		if n == 0 {
 			continue
@@ -260,20 +254,57 @@ func (h *Histogram) addAges(b Block, a *Attribute, d Breakdown, members *Bits) e
 		}
 		return of
 	}
-	oldest, youngest := bands(first), bands(last)
-	for o := range members.All() {
-		r1, ok1 := first.Rank(o)
-		r2, ok2 := last.Rank(o)
-		switch {
-		case !ok1 || !ok2 || int(r1) >= len(oldest) || int(r2) >= len(youngest):
-			h.Missing++
-		case oldest[r1] < 0 || oldest[r1] != youngest[r2]:
-			h.Other++
-		default:
-			h.Counts[d.Bands[oldest[r1]].Label]++
+	in := make([]uint64, len(d.Bands))
+	oldest := bands(first)
+	if first == last {
+		// Everybody's date is known: one look at each rank.
+		byRank := make([]uint32, first.Len())
+		h.Missing += n - first.countRanks(members, byRank)
+		for r, n := range byRank {
+			if oldest[r] < 0 {
+				h.Other += uint64(n)
+			} else {
+				in[oldest[r]] += uint64(n)
+			}
+		}
+	} else {
+		youngest := bands(last)
+		for i, w := range members {
+			both := w & first.Present[i] & last.Present[i]
+			h.Missing += uint64(bits.OnesCount64(w &^ both))
+			for ; both != 0; both &= both - 1 {
+				o := uint16(i<<6 | bits.TrailingZeros64(both))
+				r1, r2 := int(first.Ranks.At(o)), int(last.Ranks.At(o))
+				switch {
+				case r1 >= len(oldest) || r2 >= len(youngest):
+					h.Missing++
+				case oldest[r1] < 0 || oldest[r1] != youngest[r2]:
+					h.Other++
+				default:
+					in[oldest[r1]]++
+				}
+			}
+		}
+	}
+	for i, n := range in {
+		if n > 0 {
+			h.Counts[d.Bands[i].Label] += n
 		}
 	}
 	return nil
+}
+
+// countRanks adds to byRank, which is as long as there are values, how many members have each, and returns how many have any.
+func (c *Column) countRanks(members *Bits, byRank []uint32) (counted uint64) {
+	for i, w := range members {
+		for w &= c.Present[i]; w != 0; w &= w - 1 {
+			if r := int(c.Ranks.At(uint16(i<<6 | bits.TrailingZeros64(w)))); r < len(byRank) {
+				byRank[r]++
+				counted++
+			}
+		}
+	}
+	return counted
 }
 
 func bandOf(bands []Band, v int64) (string, bool) {

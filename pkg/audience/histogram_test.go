@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"reflect"
 	"testing"
 
 	"github.com/narrowcast/narrowcast/pkg/audience"
@@ -166,5 +167,51 @@ func TestOneOfEachHouseholdStays(t *testing.T) {
 	members.Set(8)
 	if err := h.Keep(second, &members); err == nil {
 		t.Error("an unknown column was read as empty")
+	}
+}
+
+// sharing keeps the two columns of birth dates once, as readers do where they say the same.
+type sharing struct{ audience.Block }
+
+func (b sharing) Column(f audience.Field) (*audience.Column, bool) {
+	if f == birthFields[1] {
+		f = birthFields[0]
+	}
+	return b.Block.Column(f)
+}
+
+func TestAgesAreCountedAlikeFromOneColumnOrTwo(t *testing.T) {
+	t.Parallel()
+	r := rand.New(rand.NewPCG(4, 8))
+	s := schema(t)
+	people := make(map[uint16]audience.Facts)
+	members := new(audience.Bits)
+	for range 2000 {
+		o := uint16(r.IntN(audience.BlockSize))
+		people[o] = person(r)
+		if r.IntN(5) == 0 {
+			delete(people[o], audience.AttrBirthDate)
+		}
+		if r.IntN(2) == 0 {
+			members.Set(o)
+		}
+	}
+	b, err := audiencetest.NewBlock(s, mapSeq(people))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := audience.Breakdown{
+		Attr: audience.AttrBirthDate, Day: audiencetest.Day,
+		Bands: []audience.Band{{Label: "young", Min: 0, Max: 30}, {Label: "old", Min: 40, Max: 60}},
+	}
+	var two, one audience.Histogram
+	if err := two.Add(b, s, d, members); err != nil {
+		t.Fatal(err)
+	}
+	if err := one.Add(sharing{b}, s, d, members); err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(one, two) || one.Counts["young"] == 0 || one.Counts["old"] == 0 || one.Other == 0 || one.Missing == 0 {
+		t.Errorf("from one column %+v, from two %+v", one, two)
 	}
 }

@@ -343,7 +343,7 @@ func (b *bitBlock) ask(r *rand.Rand, depth int) (audience.Pred, func(o uint16) (
 // TestEveryPairOfFormsAgreesWithTheNaiveTwin evaluates random questions over full-size blocks whose rows have every form.
 func TestEveryPairOfFormsAgreesWithTheNaiveTwin(t *testing.T) {
 	t.Parallel()
-	seeds := uint64(60)
+	seeds := uint64(24)
 	if testing.Short() {
 		seeds = 8
 	}

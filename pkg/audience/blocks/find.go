@@ -2,6 +2,7 @@ package blocks
 
 import (
 	"strings"
+	"unique"
 
 	"github.com/cespare/xxhash/v2"
 
@@ -11,6 +12,7 @@ import (
 // planField is one field of a question with all that looking it up in a directory needs.
 type planField struct {
 	name audience.Field
+	id   id
 	hash uint32
 	// declared is the revision at which the field's attribute was declared.
 	declared                uint64
@@ -19,9 +21,14 @@ type planField struct {
 
 func newPlanField(f audience.Field, declared uint64) planField {
 	return planField{
-		name: f, hash: hashOf(f), declared: declared, explicit: explicit(f), chunk: isChunk(f), column: isColumn(f),
+		name: f, id: idOf(f), hash: hashOf(f), declared: declared, explicit: explicit(f), chunk: isChunk(f), column: isColumn(f),
 	}
 }
+
+// id is a field's name in a form that is compared in one step, without looking at the name.
+type id = unique.Handle[audience.Field]
+
+func idOf(f audience.Field) id { return unique.Make(f) }
 
 func hashOf(f audience.Field) uint32 {
 	h := xxhash.Sum64String(string(f))
@@ -33,10 +40,16 @@ func hashOf(f audience.Field) uint32 {
 type index struct {
 	table []place
 	cells []*cell
+	// live is how many are live, -1 where that is not known: every question asks it of every block.
+	live int
 }
 
-// place is a place of the table: open addressing, a power of two of them, at most half used. at is the entry's number plus one.
-type place struct{ hash, at uint32 }
+// place is a place of the table: open addressing, a power of two of them, at most half used. at is the entry's number plus one; 0: the
+// place is free.
+type place struct {
+	id id
+	at uint32
+}
 
 // prepare makes the directory's index, sharing what it can with that of another version of the block (nil: there is none). It must
 // be called before the directory is shared, and may be called again.
@@ -79,6 +92,10 @@ func (d *Directory) prepare(was *Directory) {
 	} else {
 		x.table = newTable(d.Entries)
 	}
+	x.live = -1
+	if e, presence := d.Lookup(audience.FieldLive, 0); presence != Unknown {
+		x.live = int(e.Cardinality)
+	}
 	d.index = x
 }
 
@@ -89,12 +106,11 @@ func newTable(entries []Listed) []place {
 	}
 	table := make([]place, n)
 	for i := range entries {
-		h := hashOf(entries[i].Field)
-		at := h & uint32(n-1)
+		at := hashOf(entries[i].Field) & uint32(n-1)
 		for table[at].at != 0 {
 			at = (at + 1) & uint32(n-1)
 		}
-		table[at] = place{h, uint32(i + 1)}
+		table[at] = place{idOf(entries[i].Field), uint32(i + 1)}
 	}
 	return table
 }
@@ -104,11 +120,11 @@ func (d *Directory) find(f *planField) int {
 	table := d.index.table
 	mask := uint32(len(table) - 1)
 	for at := f.hash & mask; ; at = (at + 1) & mask {
-		p := table[at]
+		p := &table[at]
 		if p.at == 0 {
 			return -1
 		}
-		if p.hash == f.hash && d.Entries[p.at-1].Field == f.name {
+		if p.id == f.id {
 			return int(p.at - 1)
 		}
 	}

@@ -113,6 +113,9 @@ func (h *hot) Column(f audience.Field) (*audience.Column, bool) {
 
 // Cardinality implements audience.Block.
 func (h *hot) Cardinality(f audience.Field) (int, bool) {
+	if f == audience.FieldLive {
+		return max(0, h.dir.index.live), h.dir.index.live >= 0
+	}
 	i := h.plan.at(f)
 	if i < 0 {
 		return 0, false

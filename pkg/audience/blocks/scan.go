@@ -5,6 +5,7 @@ import (
 	"errors"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/narrowcast/narrowcast/pkg/audience"
 )
@@ -26,8 +27,9 @@ type Scan struct {
 	// Fields are all that Do may ask for.
 	Fields *Prepared
 	// Skip, if set, is called once for each block whose directory is known, in ascending order, from the goroutine that calls Scan.
-	// It may ask for cardinalities alone, and reports whether that was enough: then Do is not called.
-	Skip func(b audience.Block) bool
+	// It may ask for cardinalities alone, and reports whether that was enough: then Do is not called. found says that it found
+	// members, so that the block counts as evaluated and not as skipped.
+	Skip func(b audience.Block) (done, found bool)
 	// Do is called for every other block, in no order and from several goroutines at a time, each with a number below Scanners. at
 	// is the block's place among the view's. What b says is of one version of the block. A call that needs what is not in memory
 	// fails with audience.ErrUnknown and is repeated, so it must not leave anything behind unless it succeeds.
@@ -37,9 +39,11 @@ type Scan struct {
 // Bounds of a scan.
 const (
 	// blocksPerScanner is how many blocks there must be for each goroutine: at a microsecond or more each, about what starting it and
-	// waiting for it takes.
+	// waiting for it takes. Of fewer blocks the first are timed: where those that are left will take longer than worthScanners, they
+	// are shared out too.
 	blocksPerScanner = 12
-	// portion is how many blocks a goroutine takes at a time.
+	worthScanners    = 200 * time.Microsecond
+	// portion is how many blocks a goroutine takes at a time, where there are many.
 	portion = 4
 	// loaders is how many blocks are read from the store at a time: reading is mostly waiting.
 	loaders = 16
@@ -95,10 +99,11 @@ type scan struct {
 	plan *fieldPlan
 	list *scanList
 
-	next  atomic.Int64 // of list.hot
-	ended atomic.Bool
-	mu    sync.Mutex
-	err   error
+	portion int
+	next    atomic.Int64 // of list.hot
+	ended   atomic.Bool
+	mu      sync.Mutex
+	err     error
 }
 
 // scanList is the memory of a scan.
@@ -118,7 +123,7 @@ func (l *scanList) reset() {
 func (w *scan) look() error {
 	l := w.list
 	l.b = hot{ctx: w.ctx, plan: w.plan}
-	skipped := int64(0)
+	var skipped, evaluated int64
 	for at, sl := range w.view.slots {
 		if at&255 == 255 {
 			if err := w.ctx.Err(); err != nil {
@@ -131,7 +136,13 @@ func (w *scan) look() error {
 			continue
 		}
 		if w.Skip != nil {
-			if l.b.dir = dir; w.Skip(&l.b) {
+			l.b.dir = dir
+			done, found := w.Skip(&l.b)
+			switch {
+			case done && found:
+				evaluated++
+				continue
+			case done:
 				skipped++
 				continue
 			}
@@ -139,36 +150,55 @@ func (w *scan) look() error {
 		l.hot = append(l.hot, int32(at))
 	}
 	w.counters.skipped.Add(skipped)
+	w.counters.evaluated.Add(evaluated)
 	return nil
 }
 
 // evaluate evaluates what may be in memory: here, or by several goroutines where there is enough of it.
 func (w *scan) evaluate() error {
-	n := min(w.r.cfg.Parallelism, len(w.list.hot)/blocksPerScanner)
+	l := w.list
+	w.portion = portion
+	n := min(w.r.cfg.Parallelism, len(l.hot)/blocksPerScanner)
 	if n <= 1 {
-		w.scanner(0, &w.list.b)
+		n = 1
+		w.portion = 1
+		if left := len(l.hot) - 1; left > 1 && w.r.cfg.Parallelism > 1 {
+			begun := time.Now()
+			w.scanner(0, &l.b, 1)
+			if time.Since(begun)*time.Duration(left) > worthScanners {
+				n = min(w.r.cfg.Parallelism, left)
+			}
+		}
+	}
+	if n == 1 {
+		w.scanner(0, &l.b, len(l.hot))
 		return w.err
 	}
+	return w.share(n)
+}
+
+// share lets n goroutines, this one among them, evaluate what is left.
+func (w *scan) share(n int) error {
 	var others sync.WaitGroup
 	for i := 1; i < n; i++ {
-		others.Go(func() { w.scanner(i, new(hot)) })
+		others.Go(func() { w.scanner(i, new(hot), len(w.list.hot)) })
 	}
-	w.scanner(0, &w.list.b)
+	w.scanner(0, &w.list.b, len(w.list.hot))
 	others.Wait()
 	return w.err
 }
 
-// scanner evaluates blocks until there are no more.
-func (w *scan) scanner(number int, b *hot) {
+// scanner evaluates that many portions of the blocks, or until there are no more.
+func (w *scan) scanner(number int, b *hot, portions int) {
 	*b = hot{ctx: w.ctx, ended: &w.ended, plan: w.plan}
 	evaluated := int64(0)
 	defer func() {
 		w.counters.evaluated.Add(evaluated)
 		w.remembered(b.hits)
 	}()
-	for {
-		end := int(w.next.Add(portion))
-		from := end - portion
+	for range portions {
+		end := int(w.next.Add(int64(w.portion)))
+		from := end - w.portion
 		if from >= len(w.list.hot) {
 			return
 		}

@@ -65,7 +65,7 @@ func TestAScanAgreesWithTheNaiveLoopColdAndWarm(t *testing.T) {
 			reads := s.store.reads.Load()
 			err = session.Scan(t.Context(), blocks.Scan{
 				Fields: session.View().Prepare(e.Fields()),
-				Skip:   func(b audience.Block) bool { return e.Guess(b) == 0 },
+				Skip:   func(b audience.Block) (done, found bool) { return e.Guess(b) == 0, false },
 				Do: func(scanner, at int, b audience.Block) error {
 					if scanner < 0 || scanner >= session.Scanners() {
 						t.Errorf("scanner %d of %d", scanner, session.Scanners())

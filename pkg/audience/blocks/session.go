@@ -54,7 +54,7 @@ type Stats struct {
 	FieldsFromMemory, FieldsFromStore int64
 	// BlocksRefilled counts the blocks that had to be written again.
 	BlocksRefilled int64
-	// BlocksEvaluated counts the blocks handed out, BlocksSkipped those that their directory proved empty.
+	// BlocksEvaluated counts the blocks handed out, or counted by their directory, BlocksSkipped those that it proved empty.
 	BlocksEvaluated, BlocksSkipped int64
 }
 

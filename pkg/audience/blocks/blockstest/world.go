@@ -347,7 +347,7 @@ func ask(ctx context.Context, r *blocks.Reader, c blocks.Consistency) (*answer, 
 		if s.Through().Profiles.Revision%2 == 0 {
 			err = s.Scan(ctx, blocks.Scan{
 				Fields: s.View().Prepare(append(fields, e.Fields()...)),
-				Skip:   func(b audience.Block) bool { return e.Guess(b) == 0 },
+				Skip:   func(b audience.Block) (done, found bool) { return e.Guess(b) == 0, false },
 				Do:     func(_, at int, b audience.Block) error { return a.examine(e, s.View().Block(at), b) },
 			})
 		} else {

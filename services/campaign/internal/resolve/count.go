@@ -75,7 +75,7 @@ func (r *Resolver) Total(ctx context.Context, spec campaign.Spec, c Consistency)
 		counts := make([]int64, s.Scanners()*apart)
 		err := s.Scan(ctx, blocks.Scan{
 			Fields: p.fields,
-			Skip:   func(b audience.Block) bool { return p.all.Guess(b) == 0 },
+			Skip:   func(b audience.Block) (done, found bool) { return p.all.Guess(b) == 0, false },
 			Do: func(scanner, _ int, b audience.Block) error {
 				n, err := p.all.Count(b)
 				if err == nil {
@@ -102,7 +102,11 @@ func narrow(ctx context.Context, s *blocks.Session, p *plan) ([]uint64, error) {
 	total := lines[:n]
 	err := s.Scan(ctx, blocks.Scan{
 		Fields: p.fields,
-		Skip:   func(b audience.Block) bool { return audience.NarrowUnread(p.exprs, b, total) },
+		Skip: func(b audience.Block) (done, found bool) {
+			before := total[n-1]
+			done = audience.NarrowUnread(p.exprs, b, total)
+			return done, total[n-1] > before
+		},
 		Do: func(scanner, _ int, b audience.Block) error {
 			at := (2*scanner + 1) * n
 			sum, one := lines[at:at+n], lines[at+n:at+2*n]

@@ -138,7 +138,7 @@ func (st *stream) evaluate(ctx context.Context) error {
 	all := st.plan.all
 	return st.session.Scan(ctx, blocks.Scan{
 		Fields: st.plan.fields,
-		Skip:   func(b audience.Block) bool { return all.Guess(b) == 0 },
+		Skip:   func(b audience.Block) (done, found bool) { return all.Guess(b) == 0, false },
 		Do: func(_, at int, b audience.Block) error {
 			if v.Block(at) < st.first.Block {
 				return nil
