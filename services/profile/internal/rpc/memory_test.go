@@ -36,20 +36,45 @@ func TestMemoryOfImportAndWatchDoesNotGrowWithTheirLength(t *testing.T) {
 	}
 
 	stream, _ := w.start(t.Context(), t, "long")
-	var weights []int64
-	for sent := 0; sent < step*steps; {
-		for range 10 {
-			must(t, stream.Send(chunk(int64(sent), people(sent, step/10)...)))
-			sent += step / 10
-		}
-		for through := int64(0); through < int64(sent-sent%5000); { // whole commit units
+	received := make(chan int64)
+	go func() { // beside the sending: who does not receive stops the server
+		defer close(received)
+		for {
 			res, err := stream.Recv()
-			must(t, err)
-			through = res.GetCommittedThrough()
+			if err != nil {
+				return
+			}
+			received <- res.GetCommittedThrough()
+		}
+	}()
+	var weights []int64
+	for sent, through := 0, int64(0); sent < step*steps; {
+		for range 10 {
+			chunk := chunk(int64(sent), people(sent, step/10)...)
+			sent += step / 10
+			done := make(chan error, 1)
+			go func() { done <- stream.Send(chunk) }()
+			for sending := true; sending; {
+				select {
+				case through = <-received:
+				case err := <-done:
+					must(t, err)
+					sending = false
+				}
+			}
+		}
+		for through < int64(sent-sent%5000) { // whole commit units
+			n, ok := <-received
+			if !ok {
+				t.Fatalf("the import ended at %d", through)
+			}
+			through = n
 		}
 		weights = append(weights, live())
 	}
-	finish(t, stream)
+	must(t, stream.CloseSend())
+	for range received {
+	}
 	flat("import", weights)
 
 	watch, err := w.WatchProfiles(t.Context(), &profilev1.WatchProfilesRequest{})
