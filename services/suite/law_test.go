@@ -336,8 +336,7 @@ func TestFileLength(t *testing.T) {
 				t.Fatal(err)
 			}
 			if n := fset.Position(f.FileEnd).Line; n > limit && !generated(f) {
-				rel, _ := filepath.Rel(root, file)
-				t.Errorf("%s has %d lines, more than %d: split it", rel, n, limit)
+				t.Errorf("%s/%s has %d lines, more than %d: split it", p.rel(), filepath.Base(file), n, limit)
 			}
 		}
 	}
