@@ -320,7 +320,6 @@ func hasDoc(doc *ast.CommentGroup) bool { return doc != nil && strings.TrimSpace
 // TestFileLength keeps hand-written files readable.
 func TestFileLength(t *testing.T) {
 	const limit = 600
-	root := filepath.Join("..", "..")
 	for _, p := range listPackages(t) {
 		if p.rel() == "" || strings.HasPrefix(p.rel(), "proto/") {
 			continue
