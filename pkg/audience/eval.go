@@ -170,13 +170,9 @@ func (ev *eval) ranges(order []ranked, cur *set) error {
 	if err := ev.interrupted(first); err != nil {
 		return err
 	}
-	c, err := columnOf(ev.block, first.field)
-	if err != nil {
-		return err
-	}
+	c, err := ev.column(first.field, cur)
 	if c == nil {
-		cur.empty()
-		return nil
+		return err
 	}
 	from, to, ok := first.interval(c)
 	if !ok {
@@ -408,6 +404,15 @@ func (ev *eval) not(x *node, cur *set) error {
 	return nil
 }
 
+// column returns a column of the block. Without one, nil, nobody has a value: then cur is empty, unless the column is unknown.
+func (ev *eval) column(f Field, cur *set) (*Column, error) {
+	c, err := columnOf(ev.block, f)
+	if err == nil && c == nil {
+		cur.empty()
+	}
+	return c, err
+}
+
 // present keeps those who have a value. A nil column is empty.
 func (ev *eval) present(cur *set, c *Column) {
 	if c == nil {
@@ -424,13 +429,9 @@ func (ev *eval) present(cur *set, c *Column) {
 
 // ranged turns the spans into ranks of this block's column, and tests each candidate's rank.
 func (ev *eval) ranged(n *node, cur *set) error {
-	c, err := columnOf(ev.block, n.field)
-	if err != nil {
-		return err
-	}
+	c, err := ev.column(n.field, cur)
 	if c == nil {
-		cur.empty()
-		return nil
+		return err
 	}
 	if len(n.spans) == 1 {
 		from, to := n.spans[0].ranks(c)
@@ -537,21 +538,13 @@ func (ev *eval) test(cur *set, c *Column, keep func(o uint16) bool) {
 }
 
 func (ev *eval) diff(n *node, cur *set) error {
-	from, err := columnOf(ev.block, n.field)
-	if err != nil {
-		return err
-	}
+	from, err := ev.column(n.field, cur)
 	if from == nil {
-		cur.empty()
-		return nil
-	}
-	to, err := columnOf(ev.block, n.to)
-	if err != nil {
 		return err
 	}
+	to, err := ev.column(n.to, cur)
 	if to == nil {
-		cur.empty()
-		return nil
+		return err
 	}
 	ev.test(cur, from, func(o uint16) bool {
 		x, ok := from.Num(o)

@@ -41,6 +41,14 @@ func newBlock(n uint32) *block {
 
 func (b *block) live() *row { return b.rows[audience.FieldLive] }
 
+// row returns a row, nil for facts that nobody has: they are known to be empty. A segment that the block has no row for is not known.
+func (b *block) row(f audience.Field) (r *row, known bool) {
+	if r, ok := b.segments[f]; ok {
+		return r, true
+	}
+	return b.rows[f], !strings.HasPrefix(string(f), "s/")
+}
+
 func (b *block) touch(f audience.Field) {
 	b.dirty[f] = struct{}{}
 	b.changed.touch(f)
@@ -197,16 +205,10 @@ type view struct{ b *block }
 
 func (b *block) view() *view { return &view{b: b} }
 
-// Row implements audience.Block. Facts that nobody has are known to be empty; a segment that the block has no row for is unknown.
+// Row implements audience.Block.
 func (v *view) Row(f audience.Field) (audience.Row, bool) {
-	r, ok := v.b.segments[f]
-	if !ok {
-		if strings.HasPrefix(string(f), "s/") {
-			return audience.Row{}, false
-		}
-		r = v.b.rows[f]
-	}
-	return r.shared(), true
+	r, known := v.b.row(f)
+	return r.shared(), known
 }
 
 // Column implements audience.Block.
@@ -222,15 +224,9 @@ func (v *view) Cardinality(f audience.Field) (int, bool) {
 		}
 		return 0, true
 	}
-	r, ok := v.b.segments[f]
-	if !ok {
-		if strings.HasPrefix(string(f), "s/") {
-			return 0, false
-		}
-		r = v.b.rows[f]
-	}
+	r, known := v.b.row(f)
 	if r == nil {
-		return 0, true
+		return 0, known
 	}
 	return r.n, true
 }

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/narrowcast/narrowcast/pkg/audience"
 )
@@ -66,17 +65,14 @@ func (s *spot) look(b *block, ordinals []uint16) {
 	clear(s.columns)
 }
 
-// Row implements audience.Block. Facts that nobody has are known to be empty; a segment that the block has no row for is unknown.
+// Row implements audience.Block.
 func (s *spot) Row(f audience.Field) (audience.Row, bool) {
 	if r, ok := s.rows[f]; ok {
 		return r, true
 	}
-	r, ok := s.b.segments[f]
-	if !ok {
-		if strings.HasPrefix(string(f), "s/") {
-			return audience.Row{}, false
-		}
-		r = s.b.rows[f]
+	r, known := s.b.row(f)
+	if !known {
+		return audience.Row{}, false
 	}
 	var list []uint16
 	for i, o := range s.ordinals {
