@@ -5,4 +5,5 @@
 // out equals the one that went in. It checks the form of what arrives; whether a frame makes sense is checked by who applies it.
 //
 // The segment service's WatchBlocks encodes; the campaign service's follower and reader use the source and the refiller.
+// Follow puts them together for programs that look at an index for a while, as the doctor does.
 package manifestwire

@@ -133,22 +133,11 @@ var parts = []struct{ name, about string }{
 // blockSizes adds up what the directories say of every field of every block.
 func (w *world) blockSizes(ctx context.Context) (map[string]int64, error) {
 	source := w.suite.Local()
-	follower, err := blocks.NewFollower(blocks.FollowerConfig{Source: manifestwire.NewSource(source)})
+	reader, stop, err := manifestwire.Follow(ctx, source, blocks.ReaderConfig{Store: w.blocks, Refiller: manifestwire.NewRefiller(source), MaxWait: patience})
 	if err != nil {
 		return nil, err
 	}
-	reader, err := blocks.NewReader(blocks.ReaderConfig{Store: w.blocks, Follower: follower, Refiller: manifestwire.NewRefiller(source), MaxWait: patience})
-	if err != nil {
-		return nil, err
-	}
-	defer reader.Close()
-	following, stop := context.WithCancel(ctx)
-	done := make(chan error, 1)
-	go func() { done <- follower.Run(following) }()
-	defer func() {
-		stop()
-		<-done //nolint:errcheck // it ends with its context, and says so
-	}()
+	defer stop()
 	var sums map[string]int64
 	err = reader.Answer(ctx, blocks.AtLeast(blocks.Position{}), func(s *blocks.Session) error {
 		sums = map[string]int64{}

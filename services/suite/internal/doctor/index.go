@@ -42,22 +42,11 @@ const rounds = 5
 // Index compares every profile of the store with the blocks.
 func Index(ctx context.Context, cfg IndexConfig) []Result {
 	r := newReport(cfg.Examples, CheckBlocks, CheckMembers, CheckFacts)
-	follower, err := blocks.NewFollower(blocks.FollowerConfig{Source: manifestwire.NewSource(cfg.Segments)})
+	reader, stop, err := manifestwire.Follow(ctx, cfg.Segments, blocks.ReaderConfig{Store: cfg.Blocks, Refiller: noRefill{}, MaxWait: cfg.Wait})
 	if err != nil {
 		return r.fail(err)
 	}
-	reader, err := blocks.NewReader(blocks.ReaderConfig{Store: cfg.Blocks, Follower: follower, Refiller: noRefill{}, MaxWait: cfg.Wait})
-	if err != nil {
-		return r.fail(err)
-	}
-	defer reader.Close()
-	following, stop := context.WithCancel(ctx)
-	done := make(chan error, 1)
-	go func() { done <- follower.Run(following) }()
-	defer func() {
-		stop()
-		<-done //nolint:errcheck // it ends with its context, and says so
-	}()
+	defer stop()
 
 	i := &index{cfg: cfg, reader: reader, sums: sums{maphash.MakeSeed()}}
 	if err := i.compare(ctx, r); err != nil {
