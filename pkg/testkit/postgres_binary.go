@@ -2,20 +2,18 @@ package testkit
 
 import (
 	"bufio"
-	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"os"
 	"os/exec"
-	"os/user"
 	"path/filepath"
-	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/narrowcast/narrowcast/pkg/testkit/localpostgres"
 )
 
 // postgresWatcher is the parent of a PostgreSQL. It starts the server, prints its process id, and waits for a word or the end of
@@ -67,13 +65,13 @@ func (s *server) url() string { return serverURL(s.addr) }
 
 // newCluster makes an empty data folder with the programs of this machine. It costs about a second.
 func newCluster(durable bool) (*cluster, error) {
-	bin, err := postgresPrograms()
+	bin, err := localpostgres.Programs()
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("binary: %w; install postgresql, or set NARROWCAST_TEST_POSTGRES to a superuser's URL", err)
 	}
-	as, err := unprivileged()
+	as, err := localpostgres.Unprivileged()
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("binary: %w", err)
 	}
 	dir, err := os.MkdirTemp("", "narrowcast-pg-")
 	if err != nil {
@@ -222,48 +220,4 @@ func tail(path string) string {
 		lines = append(lines, scan.Text())
 	}
 	return strings.Join(lines[max(0, len(lines)-5):], " | ")
-}
-
-// postgresPrograms finds the folder of the server's programs: where PATH says, or where Debian keeps them, newest version first.
-func postgresPrograms() (string, error) {
-	if path, err := exec.LookPath("postgres"); err == nil {
-		if path, err = filepath.EvalSymlinks(path); err == nil {
-			return filepath.Dir(path), nil
-		}
-	}
-	found, err := filepath.Glob("/usr/lib/postgresql/*/bin/postgres")
-	if err != nil {
-		return "", err
-	}
-	if len(found) == 0 {
-		return "", errors.New("binary: no postgres in PATH or /usr/lib/postgresql; install postgresql, or set NARROWCAST_TEST_POSTGRES to a superuser's URL")
-	}
-	version := func(path string) int {
-		n, _ := strconv.Atoi(filepath.Base(filepath.Dir(filepath.Dir(path)))) // what is no version sorts last
-		return n
-	}
-	return filepath.Dir(slices.MaxFunc(found, func(a, b string) int { return cmp.Compare(version(a), version(b)) })), nil
-}
-
-// unprivileged says whom to run a server as: PostgreSQL refuses to run as root.
-func unprivileged() (*syscall.Credential, error) {
-	if os.Geteuid() != 0 {
-		return nil, nil
-	}
-	for _, name := range []string{"postgres", "nobody"} {
-		u, err := user.Lookup(name)
-		if err != nil {
-			continue
-		}
-		uid, err := strconv.ParseUint(u.Uid, 10, 32)
-		if err != nil {
-			continue
-		}
-		gid, err := strconv.ParseUint(u.Gid, 10, 32)
-		if err != nil {
-			continue
-		}
-		return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, nil
-	}
-	return nil, errors.New("binary: postgres does not run as root, and there is neither a user postgres nor nobody")
 }

@@ -276,7 +276,7 @@ func (w *world) caughtUp(ctx context.Context) error {
 			told = time.Now()
 			w.opts.say("waiting for the index (%s)", fault.ReasonOf(err))
 		}
-		if err := pause(ctx, 20*time.Millisecond); err != nil {
+		if err := upload.Pause(ctx, 20*time.Millisecond); err != nil {
 			return err
 		}
 	}
@@ -321,7 +321,7 @@ func (w *world) settled(ctx context.Context) error {
 			told = time.Now()
 			w.opts.say("%d segments are being built", building)
 		}
-		if err := pause(ctx, 50*time.Millisecond); err != nil {
+		if err := upload.Pause(ctx, 50*time.Millisecond); err != nil {
 			return err
 		}
 	}

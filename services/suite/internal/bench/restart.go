@@ -18,6 +18,7 @@ import (
 	"github.com/narrowcast/narrowcast/pkg/config"
 	campaignv1 "github.com/narrowcast/narrowcast/proto/gen/go/narrowcast/campaign/v1"
 	campaign "github.com/narrowcast/narrowcast/services/campaign/server"
+	"github.com/narrowcast/narrowcast/services/suite/internal/upload"
 )
 
 // coldRounds is how many cold readers are made.
@@ -54,7 +55,7 @@ func (w *world) coldReader(ctx context.Context, o *op, i int) (err error) {
 	waiting, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	for reader.Ready(waiting) != nil {
-		if err := pause(waiting, time.Millisecond); err != nil {
+		if err := upload.Pause(waiting, time.Millisecond); err != nil {
 			return err
 		}
 	}
@@ -88,7 +89,7 @@ func firstExact(ctx context.Context, audiences campaignv1.AudienceServiceClient)
 		if !passing(err) {
 			return nil, err
 		}
-		if err := pause(ctx, time.Millisecond); err != nil {
+		if err := upload.Pause(ctx, time.Millisecond); err != nil {
 			return nil, err
 		}
 	}
@@ -173,7 +174,7 @@ func (w *world) spawned(ctx context.Context, name string) (*process, error) {
 			err = errors.New("the program ended; its log is in " + log)
 		}
 		if err == nil {
-			err = pause(waiting, time.Millisecond)
+			err = upload.Pause(waiting, time.Millisecond)
 		}
 		if err != nil {
 			return nil, errors.Join(err, p.kill())

@@ -12,16 +12,16 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
-	"os/user"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"syscall"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 
 	"github.com/narrowcast/narrowcast/pkg/fault"
+	"github.com/narrowcast/narrowcast/pkg/testkit/localpostgres"
+	"github.com/narrowcast/narrowcast/services/suite/internal/upload"
 )
 
 // servers are PostgreSQL and Redis of this run's own. They listen on sockets in a folder, on no port.
@@ -96,13 +96,13 @@ func (s *servers) close() error {
 }
 
 func (s *servers) startPostgres(ctx context.Context, dir string) error {
-	bin, err := postgresFolder()
+	bin, err := localpostgres.Programs()
 	if err != nil {
-		return err
+		return fault.New(fault.Precondition, ReasonNoServer, "there is no postgres; install it, or give --database").Wrap(err)
 	}
-	as, err := unprivileged()
+	as, err := localpostgres.Unprivileged()
 	if err != nil {
-		return err
+		return fault.New(fault.Precondition, ReasonNoServer, "postgres does not run as root, and there is no user to run it as; give --database").Wrap(err)
 	}
 	if as != nil {
 		if err := errors.Join(os.Chmod(s.sockets, 0o711), os.Chmod(dir, 0o755), os.Mkdir(filepath.Join(s.sockets, "p"), 0o700),
@@ -178,45 +178,8 @@ func until(ctx context.Context, ask func() error) error {
 		if err == nil {
 			return nil
 		}
-		if pause(ctx, 20*time.Millisecond) != nil {
+		if upload.Pause(ctx, 20*time.Millisecond) != nil {
 			return err
 		}
 	}
-}
-
-// postgresFolder finds the programs of PostgreSQL: where PATH says, or where Debian keeps them.
-func postgresFolder() (string, error) {
-	if path, err := exec.LookPath("postgres"); err == nil {
-		if path, err = filepath.EvalSymlinks(path); err == nil {
-			return filepath.Dir(path), nil
-		}
-	}
-	found, err := filepath.Glob("/usr/lib/postgresql/*/bin/postgres")
-	if err != nil || len(found) == 0 {
-		return "", fault.New(fault.Precondition, ReasonNoServer, "there is no postgres; install it, or give --database").Wrap(err)
-	}
-	return filepath.Dir(found[len(found)-1]), nil
-}
-
-// unprivileged says whom to run PostgreSQL as, which refuses to run as root; nil: ourselves.
-func unprivileged() (*syscall.Credential, error) {
-	if os.Geteuid() != 0 {
-		return nil, nil
-	}
-	for _, name := range []string{"postgres", "nobody"} {
-		u, err := user.Lookup(name)
-		if err != nil {
-			continue
-		}
-		uid, err := strconv.ParseUint(u.Uid, 10, 32)
-		if err != nil {
-			continue
-		}
-		gid, err := strconv.ParseUint(u.Gid, 10, 32)
-		if err != nil {
-			continue
-		}
-		return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, nil
-	}
-	return nil, fault.New(fault.Precondition, ReasonNoServer, "postgres does not run as root, and there is no user to run it as; give --database")
 }

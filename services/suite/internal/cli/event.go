@@ -2,9 +2,7 @@ package cli
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"iter"
 	"path/filepath"
 	"strings"
@@ -162,70 +160,32 @@ func (c *eventImport) run(s *session) error {
 	if err != nil {
 		return fmt.Errorf("make the import id: %w", err)
 	}
-	file, size, id, err := openImport(c.File, c.ImportID, by)
+	opened, size, id, err := openImport(c.File, c.ImportID, by)
 	if err != nil {
 		return err
 	}
-	defer file.Close() // only read: there is nothing to lose
-	counted := &countingReader{r: file}
+	defer opened.Close() // only read: there is nothing to lose
+	counted := &countingReader{r: opened}
 	rows, err := eventfile.Open(counted, options)
 	if err != nil {
 		return err
 	}
-	rejects, err := newRejects(c.Reject, c.RejectRows)
+	file := &carry[*profilev1.Event]{
+		what: "import events", id: id, file: counted, size: size, reject: c.Reject, rows: c.RejectRows, dryRun: c.DryRun, writing: c.writing,
+		next: func() (mapping.Row, *profilev1.Event, error) {
+			row, err := rows.Next()
+			return mapping.Row{Line: row.Line, Problems: row.Problems, Raw: row.Raw}, row.Event, err
+		},
+		upload: func(rows iter.Seq2[upload.Item[*profilev1.Event], error], o upload.Options) (upload.Result, error) {
+			o.CreateProfiles = c.CreateProfiles
+			return upload.RunEvents(s.ctx, s.client.Events, rows, o)
+		},
+	}
+	result, refused, err := file.run(s)
 	if err != nil {
 		return err
 	}
-	bar := s.progress("importing", size)
-	result, refused, err := c.send(s, rows, id, rejects, func(upload.Result) { bar.at(counted.n.Load()) })
-	bar.end()
-	if err = errors.Join(err, rejects.close()); err != nil {
-		if result.Committed > 0 {
-			s.note("%s rows are stored; the same command goes on where it stopped (import id %s)\n", table.Int(result.Committed), id)
-		}
-		return fmt.Errorf("import events: %w", err)
-	}
-	if !c.DryRun {
-		s.settle(c.writing, result.Token)
-	}
 	return c.report(s, id, result, refused)
-}
-
-// send reads and uploads. refused is how many rows did not become events.
-func (c *eventImport) send(s *session, rows *eventfile.Rows, id string, rejects *rejects, progress func(upload.Result)) (r upload.Result, refused int64, err error) {
-	source := func(yield func(upload.Item[*profilev1.Event], error) bool) {
-		for {
-			row, err := rows.Next()
-			if errors.Is(err, io.EOF) {
-				return
-			}
-			if err == nil && len(row.Problems) > 0 {
-				refused++
-				if err = rejects.mapped(mapping.Row{Line: row.Line, Problems: row.Problems, Raw: row.Raw}); err == nil {
-					continue
-				}
-			}
-			if !yield(upload.Item[*profilev1.Event]{Line: row.Line, Row: row.Event}, err) || err != nil {
-				return
-			}
-		}
-	}
-	if c.DryRun {
-		for _, err := range iter.Seq2[upload.Item[*profilev1.Event], error](source) {
-			if err != nil {
-				return r, refused, err
-			}
-			r.Committed++
-		}
-		return r, refused, nil
-	}
-	var failed error
-	r, err = upload.RunEvents(s.ctx, s.client.Events, source, upload.Options{
-		ImportID: id, CreateProfiles: c.CreateProfiles, OnProgress: progress,
-		OnReject: func(r upload.Rejection) { failed = errors.Join(failed, rejects.refused(r)) },
-		Wait:     s.away,
-	})
-	return r, refused, errors.Join(err, failed)
 }
 
 func (c *eventImport) report(s *session, id string, r upload.Result, refused int64) error {
@@ -254,14 +214,13 @@ func (c *eventImport) report(s *session, id string, r upload.Result, refused int
 }
 
 type eventList struct {
-	Profile   string `arg:"" help:"The profile: its name or uid."`
-	Limit     int32  `help:"At most so many, up to 1000." default:"50"`
-	PageToken string `help:"Go on behind the page that gave this token." placeholder:"TOKEN"`
+	Profile string `arg:"" help:"The profile: its name or uid."`
+	paging
 }
 
 func (c *eventList) run(s *session) error {
-	if c.Limit < 1 || c.Limit > 1000 {
-		return usage("--limit=%d: give 1 to 1000", c.Limit)
+	if err := c.check(); err != nil {
+		return err
 	}
 	ctx, cancel := s.call()
 	defer cancel()
@@ -282,9 +241,7 @@ func (c *eventList) run(s *session) error {
 	if err := s.table(t); err != nil {
 		return err
 	}
-	if t := page.GetNextPageToken(); t != "" {
-		s.note("there are more: --page-token=%s\n", t)
-	}
+	s.more(page.GetNextPageToken())
 	return nil
 }
 

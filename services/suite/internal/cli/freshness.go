@@ -11,6 +11,7 @@ import (
 	"github.com/narrowcast/narrowcast/pkg/fault"
 	campaignv1 "github.com/narrowcast/narrowcast/proto/gen/go/narrowcast/campaign/v1"
 	typev1 "github.com/narrowcast/narrowcast/proto/gen/go/narrowcast/type/v1"
+	"github.com/narrowcast/narrowcast/services/suite/internal/upload"
 )
 
 // freshness says how fresh an answer has to be.
@@ -85,15 +86,10 @@ func (s *session) patiently(ctx context.Context, ask func(context.Context) error
 			return err
 		}
 		wait := min(max(f.RetryAfter, 50*time.Millisecond), time.Second)
-		t := time.NewTimer(wait)
-		select {
-		case <-t.C:
-		case <-ctx.Done():
-			t.Stop()
-			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-				return err // why it was unavailable says more than that time is up
-			}
-			return ctx.Err()
+		if ended := upload.Pause(ctx, wait); errors.Is(ended, context.DeadlineExceeded) {
+			return err // why it was unavailable says more than that time is up
+		} else if ended != nil {
+			return ended
 		}
 	}
 }

@@ -47,36 +47,34 @@ func (c *importCommand) run(s *session) error {
 	if err != nil {
 		return err
 	}
-	file, size, id, err := openImport(c.File, c.ImportID, text)
+	opened, size, id, err := openImport(c.File, c.ImportID, text)
 	if err != nil {
 		return err
 	}
-	defer file.Close() // only read: there is nothing to lose
+	defer opened.Close() // only read: there is nothing to lose
 	known, err := c.schema(s, m)
 	if err != nil {
 		return err
 	}
-	counted := &countingReader{r: file}
+	counted := &countingReader{r: opened}
 	rows, err := m.Open(counted, known)
 	if err != nil {
 		return err
 	}
-	rejects, err := newRejects(c.Reject, c.RejectRows)
+	file := &carry[*profilev1.Profile]{
+		what: "import", id: id, file: counted, size: size, reject: c.Reject, rows: c.RejectRows, dryRun: c.DryRun, writing: c.writing,
+		next: func() (mapping.Row, *profilev1.Profile, error) {
+			row, err := rows.Next()
+			return row, row.Profile, err
+		},
+		upload: func(rows iter.Seq2[upload.Item[*profilev1.Profile], error], o upload.Options) (upload.Result, error) {
+			o.Source = c.Source
+			return upload.Run(s.ctx, s.client.Profiles, rows, o)
+		},
+	}
+	result, refused, err := file.run(s)
 	if err != nil {
 		return err
-	}
-	bar := s.progress("importing", size)
-	result, refused, err := c.send(s, rows, id, rejects, func(upload.Result) { bar.at(counted.n.Load()) })
-	bar.end()
-	err = errors.Join(err, rejects.close())
-	if err != nil {
-		if result.Committed > 0 {
-			s.note("%s rows are stored; the same command goes on where it stopped (import id %s)\n", table.Int(result.Committed), id)
-		}
-		return fmt.Errorf("import: %w", err)
-	}
-	if !c.DryRun {
-		s.settle(c.writing, result.Token)
 	}
 	return c.report(s, id, result, refused, titlesOf(m, rows))
 }
@@ -175,59 +173,10 @@ func (s *session) declare(wanted, known []*profilev1.Attribute) ([]*profilev1.At
 	return s.attributes()
 }
 
-// send maps and uploads. refused is how many rows did not become profiles.
-func (c *importCommand) send(s *session, rows *mapping.Rows, id string, rejects *rejects, progress func(upload.Result)) (upload.Result, int64, error) {
-	var refused int64
-	source := func(yield func(upload.Item[*profilev1.Profile], error) bool) {
-		for {
-			row, err := rows.Next()
-			if errors.Is(err, io.EOF) {
-				return
-			}
-			if err == nil && len(row.Problems) > 0 {
-				refused++
-				err = rejects.mapped(row)
-				if err == nil {
-					continue
-				}
-			}
-			if !yield(upload.Item[*profilev1.Profile]{Line: row.Line, Row: row.Profile}, err) || err != nil {
-				return
-			}
-		}
-	}
-	if c.DryRun {
-		var r upload.Result
-		for _, err := range iter.Seq2[upload.Item[*profilev1.Profile], error](source) {
-			if err != nil {
-				return r, refused, err
-			}
-			if r.Committed++; r.Committed%1000 == 0 {
-				progress(r)
-			}
-		}
-		return r, refused, nil
-	}
-	var failed error
-	result, err := upload.Run(s.ctx, s.client.Profiles, source, upload.Options{
-		ImportID: id, Source: c.Source, OnProgress: progress,
-		OnReject: func(r upload.Rejection) { failed = errors.Join(failed, rejects.refused(r)) },
-		Wait:     s.away,
-	})
-	return result, refused, errors.Join(err, failed)
-}
-
 // away waits before a service that does not answer is asked again.
 func (s *session) away(ctx context.Context, d time.Duration) error {
 	s.note("the profile service is away; trying again\n")
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return upload.Pause(ctx, d)
 }
 
 // titlesOf is what the job titles of the file said; nil if the mapping reads none.

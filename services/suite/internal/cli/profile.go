@@ -45,14 +45,31 @@ func (c *profileGet) run(s *session) error {
 	return s.showProfile(p)
 }
 
-type profileList struct {
+type profileList struct{ paging }
+
+// paging are the flags of a command that lists one page.
+type paging struct {
 	Limit     int32  `help:"At most so many, up to 1000." default:"50"`
 	PageToken string `help:"Go on behind the page that gave this token." placeholder:"TOKEN"`
 }
 
+func (p *paging) check() error {
+	if p.Limit < 1 || p.Limit > 1000 {
+		return usage("--limit=%d: give 1 to 1000", p.Limit)
+	}
+	return nil
+}
+
+// more says how to see the next page, if there is one.
+func (s *session) more(token string) {
+	if token != "" {
+		s.note("there are more: --page-token=%s\n", token)
+	}
+}
+
 func (c *profileList) run(s *session) error {
-	if c.Limit < 1 || c.Limit > 1000 {
-		return usage("--limit=%d: give 1 to 1000", c.Limit)
+	if err := c.check(); err != nil {
+		return err
 	}
 	ctx, cancel := s.call()
 	defer cancel()
@@ -66,9 +83,7 @@ func (c *profileList) run(s *session) error {
 	if err := s.profileTable(page.GetProfiles()); err != nil {
 		return err
 	}
-	if t := page.GetNextPageToken(); t != "" {
-		s.note("there are more: --page-token=%s\n", t)
-	}
+	s.more(page.GetNextPageToken())
 	return nil
 }
 

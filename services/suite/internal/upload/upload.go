@@ -162,7 +162,7 @@ func run[Q, A any, R proto.Message](ctx context.Context, rows iter.Seq2[Item[R],
 	defer stop()
 	u := &upload[Q, A, R]{opts: opts, kind: kind, next: next, moved: make(chan struct{}), first: true}
 	if u.opts.Wait == nil {
-		u.opts.Wait = sleep
+		u.opts.Wait = Pause
 	}
 	fruitless := 0
 	for {
@@ -191,7 +191,8 @@ func run[Q, A any, R proto.Message](ctx context.Context, rows iter.Seq2[Item[R],
 	}
 }
 
-func sleep(ctx context.Context, d time.Duration) error {
+// Pause waits, or returns the error of a context that ends before. It is how an upload waits unless its options say otherwise.
+func Pause(ctx context.Context, d time.Duration) error {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
