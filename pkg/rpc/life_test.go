@@ -155,6 +155,29 @@ func TestAStopIsBounded(t *testing.T) {
 	}
 }
 
+func TestAStopWaitsForHandlersThatAreReturning(t *testing.T) {
+	entered, release := make(chan struct{}, 1), make(chan struct{})
+	w := newWorld(t, &service{talk: func(s grpc.ServerStream) error {
+		entered <- struct{}{}
+		<-s.Context().Done()
+		<-release
+		return s.Context().Err()
+	}}, rpc.Options{})
+	caller, leave := context.WithCancel(t.Context())
+	stream(t, caller, w.doors["local"], talkMethod)
+	<-entered
+	leave()
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	stopped := make(chan error, 1)
+	go func() { stopped <- w.server.Stop(over) }()
+	<-w.served // the network door is shut; the local one is next
+	close(release)
+	if err := <-stopped; err != nil {
+		t.Error(err)
+	}
+}
+
 func TestReflectionNamesTheServices(t *testing.T) {
 	w := newWorld(t, &service{}, rpc.Options{})
 	s, err := reflectionpb.NewServerReflectionClient(w.doors["network"]).ServerReflectionInfo(t.Context())

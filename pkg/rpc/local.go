@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 
 	"github.com/fullstorydev/grpchan"
 	"github.com/fullstorydev/grpchan/inprocgrpc"
@@ -100,7 +101,8 @@ func (l *Local) NewStream(ctx context.Context, desc *grpc.StreamDesc, method str
 	return l.conn.NewStream(ctx, desc, method, opts...)
 }
 
-// stop refuses further calls and waits for the handlers that run, or for ctx.
+// stop refuses further calls and waits for the handlers that run, until ctx ends and, as the network door does after its cut, for a
+// moment longer: a handler whose caller has just gone away is still returning.
 func (l *Local) stop(ctx context.Context) error {
 	l.mu.Lock()
 	if !l.stopped {
@@ -113,12 +115,12 @@ func (l *Local) stop(ctx context.Context) error {
 	select {
 	case <-l.idle:
 		return nil
-	default:
+	case <-ctx.Done():
 	}
 	select {
 	case <-l.idle:
 		return nil
-	case <-ctx.Done():
+	case <-time.After(returning):
 		return errors.New("calls inside the process did not end in time")
 	}
 }

@@ -84,6 +84,9 @@ func (s *Server) Serve(l net.Listener) error {
 // Drain tells health probes and endless streams that the server is going away, while calls are still taken. Stop does it too.
 func (s *Server) Drain() { s.closeOnce.Do(func() { close(s.chain.closing) }) }
 
+// returning is how long handlers may take to return once their calls were cut.
+const returning = time.Second
+
 // Stop drains, waits for calls under way, and, when ctx ends first, cuts what is left, which it logs. It returns when all
 // handlers have returned, except those that ignore their context for a second after the cut.
 func (s *Server) Stop(ctx context.Context) error {
@@ -108,7 +111,7 @@ func (s *Server) Stop(ctx context.Context) error {
 	select {
 	case <-cut:
 		return s.stopLocal(ctx)
-	case <-time.After(time.Second):
+	case <-time.After(returning):
 		return errors.New("stop server: a handler ignores that its call was cut")
 	}
 }
