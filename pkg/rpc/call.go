@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"log/slog"
 	"strings"
+	"sync"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
@@ -19,10 +20,25 @@ const requestIDKey = "x-request-id"
 type call struct {
 	method  string
 	id      string
-	log     *slog.Logger
+	base    *slog.Logger
 	closing <-chan struct{}
 	cause   error // behind the status, for the one log line
 	reason  string
+
+	// Most calls log nothing: their logger is made when it is asked for.
+	making sync.Once
+	made   *slog.Logger
+}
+
+// log is the logger of the call.
+func (k *call) log() *slog.Logger {
+	k.making.Do(func() {
+		k.made = k.base
+		if k.id != "" {
+			k.made = k.base.With("method", k.method, "request_id", k.id)
+		}
+	})
+	return k.made
 }
 
 type callKey struct{}
@@ -31,11 +47,11 @@ func callOf(ctx context.Context) *call {
 	if c, ok := ctx.Value(callKey{}).(*call); ok {
 		return c
 	}
-	return &call{log: slog.New(slog.DiscardHandler)}
+	return &call{base: slog.New(slog.DiscardHandler)}
 }
 
 // Logger returns the logger of the call at hand, which carries its method and request id. Outside a call it discards.
-func Logger(ctx context.Context) *slog.Logger { return callOf(ctx).log }
+func Logger(ctx context.Context) *slog.Logger { return callOf(ctx).log() }
 
 // RequestID returns the request id of the call at hand, or "".
 func RequestID(ctx context.Context) string { return callOf(ctx).id }
@@ -47,7 +63,7 @@ func Closing(ctx context.Context) <-chan struct{} { return callOf(ctx).closing }
 
 // WithCall begins a call's context as the interceptors would, for tests of handlers that use Logger or Closing without a server.
 func WithCall(ctx context.Context, log *slog.Logger, closing <-chan struct{}) context.Context {
-	return context.WithValue(ctx, callKey{}, &call{log: log, closing: closing})
+	return context.WithValue(ctx, callKey{}, &call{base: log, closing: closing})
 }
 
 // incomingID takes the caller's request id if it is harmless in a log, else makes one.

@@ -5,10 +5,8 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
-	"sync"
 	"time"
 
-	"buf.build/go/protovalidate"
 	"go.opentelemetry.io/otel/metric"
 	"google.golang.org/grpc"
 
@@ -43,15 +41,13 @@ type Interceptor struct {
 type chain struct {
 	opts      Options
 	closing   chan struct{}
-	validator protovalidate.Validator
+	validator *validation
 	calls     metric.Int64Counter
 	panics    metric.Int64Counter
 	duration  metric.Float64Histogram
 	inFlight  metric.Int64UpDownCounter
+	labels    labels
 }
-
-// validator is one for the process: it compiles the rules of a message type when it first meets it, and keeps nothing else.
-var validator = sync.OnceValues(func() (protovalidate.Validator, error) { return protovalidate.New() })
 
 func newChain(opts Options) (*chain, error) {
 	if opts.Logger == nil {
@@ -68,7 +64,7 @@ func newChain(opts Options) (*chain, error) {
 	}
 	c := &chain{opts: opts, closing: make(chan struct{})}
 	var err error
-	if c.validator, err = validator(); err != nil {
+	if c.validator, err = newValidation(); err != nil {
 		return nil, fmt.Errorf("make validator: %w", err)
 	}
 	if err := c.instruments(opts.Telemetry.Meter("rpc")); err != nil {
@@ -118,13 +114,13 @@ func (c *chain) stream() (list []grpc.StreamServerInterceptor) {
 // Step 1: recover.
 
 func (c *chain) recoverUnary(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (res any, err error) {
-	k := &call{method: info.FullMethod, log: c.opts.Logger, closing: c.closing}
+	k := &call{method: info.FullMethod, base: c.opts.Logger, closing: c.closing}
 	defer c.recovered(ctx, k, &err)
 	return next(context.WithValue(ctx, callKey{}, k), req)
 }
 
 func (c *chain) recoverStream(srv any, s grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) (err error) {
-	k := &call{method: info.FullMethod, log: c.opts.Logger, closing: c.closing}
+	k := &call{method: info.FullMethod, base: c.opts.Logger, closing: c.closing}
 	defer c.recovered(s.Context(), k, &err)
 	return next(srv, WithContext(s, context.WithValue(s.Context(), callKey{}, k)))
 }
@@ -133,27 +129,21 @@ func (c *chain) recoverStream(srv any, s grpc.ServerStream, info *grpc.StreamSer
 func (c *chain) recovered(ctx context.Context, k *call, err *error) {
 	if r := recover(); r != nil {
 		c.panics.Add(ctx, 1, metric.WithAttributes(telemetry.AttrMethod.String(k.method)))
-		k.log.ErrorContext(ctx, "panic", "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
+		k.log().ErrorContext(ctx, "panic", "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
 		*err = internalStatus(k.id).Err()
 	}
 }
 
-// Step 2: request id and logger.
+// Step 2: request id, and with it the logger.
 
 func (c *chain) identifyUnary(ctx context.Context, req any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
-	c.identify(ctx)
+	callOf(ctx).id = incomingID(ctx)
 	return next(ctx, req)
 }
 
 func (c *chain) identifyStream(srv any, s grpc.ServerStream, _ *grpc.StreamServerInfo, next grpc.StreamHandler) error {
-	c.identify(s.Context())
+	callOf(s.Context()).id = incomingID(s.Context())
 	return next(srv, s)
-}
-
-func (c *chain) identify(ctx context.Context) {
-	k := callOf(ctx)
-	k.id = incomingID(ctx)
-	k.log = c.opts.Logger.With("method", k.method, "request_id", k.id)
 }
 
 // Step 3 is in observe.go. Step 4: error mapping.

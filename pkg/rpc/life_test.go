@@ -171,9 +171,9 @@ func TestAStopWaitsForHandlersThatAreReturning(t *testing.T) {
 	cancel()
 	stopped := make(chan error, 1)
 	go func() { stopped <- w.server.Stop(over) }()
-	<-w.served // the network door is shut; the local one is next
+	served := <-w.served // the network door is shut; the local one is next
 	close(release)
-	if err := <-stopped; err != nil {
+	if err := errors.Join(served, <-stopped); err != nil {
 		t.Error(err)
 	}
 }

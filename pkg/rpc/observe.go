@@ -5,8 +5,10 @@ import (
 	"errors"
 	"log/slog"
 	"strings"
+	"sync"
 	"time"
 
+	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -49,18 +51,18 @@ func (c *chain) observeStream(srv any, s grpc.ServerStream, _ *grpc.StreamServer
 // observe begins to measure a call; the function returned ends it, with one log line.
 func (c *chain) observe(ctx context.Context) func(codes.Code) {
 	k := callOf(ctx)
-	method := telemetry.AttrMethod.String(k.method)
 	begin := time.Now()
-	c.inFlight.Add(ctx, 1, metric.WithAttributes(method))
+	running := c.labels.of(k.method, unended)
+	c.inFlight.Add(ctx, 1, running)
 	return func(code codes.Code) {
 		took := time.Since(begin)
-		c.inFlight.Add(ctx, -1, metric.WithAttributes(method))
-		attrs := metric.WithAttributes(method, telemetry.AttrCode.String(canonical(code)))
-		c.calls.Add(ctx, 1, attrs)
-		c.duration.Record(ctx, took.Seconds(), attrs)
+		c.inFlight.Add(ctx, -1, running)
+		ended := c.labels.of(k.method, code)
+		c.calls.Add(ctx, 1, ended)
+		c.duration.Record(ctx, took.Seconds(), ended)
 
 		level := levelOf(k.method, code)
-		if !k.log.Enabled(ctx, level) {
+		if !k.base.Enabled(ctx, level) {
 			return
 		}
 		fields := []slog.Attr{slog.String("code", canonical(code)), slog.Duration("took", took)}
@@ -70,8 +72,33 @@ func (c *chain) observe(ctx context.Context) func(codes.Code) {
 		if k.cause != nil {
 			fields = append(fields, slog.Any("error", k.cause))
 		}
-		k.log.LogAttrs(ctx, level, "call", fields...)
+		k.log().LogAttrs(ctx, level, "call", fields...)
 	}
+}
+
+// unended stands for the code of a call that runs.
+const unended = codes.Code(1 << 16)
+
+// labels keeps the labels of the metrics of calls: making their sets takes longer than counting. There are as many as methods that are
+// served, times codes. It is safe for concurrent use.
+type labels struct{ made sync.Map }
+
+type label struct {
+	method string
+	code   codes.Code
+}
+
+func (l *labels) of(method string, code codes.Code) metric.MeasurementOption {
+	if o, ok := l.made.Load(label{method, code}); ok {
+		return o.(metric.MeasurementOption) //nolint:forcetypeassert // nothing else is kept
+	}
+	attrs := []attribute.KeyValue{telemetry.AttrMethod.String(method)}
+	if code != unended {
+		attrs = append(attrs, telemetry.AttrCode.String(canonical(code)))
+	}
+	o := metric.WithAttributeSet(attribute.NewSet(attrs...))
+	l.made.Store(label{method, code}, o)
+	return o
 }
 
 // levelOf is how loud the end of a call is: what callers did wrong is their business, what we did wrong is ours.

@@ -31,6 +31,9 @@ type Server struct {
 
 var _ grpc.ServiceRegistrar = (*Server)(nil)
 
+// handlers is the number of goroutines that wait for calls; where all are busy, a call gets one of its own.
+const handlers = 64
+
 // NewServer makes a server.
 func NewServer(opts Options) (*Server, error) {
 	c, err := newChain(opts)
@@ -49,6 +52,8 @@ func NewServer(opts Options) (*Server, error) {
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: time.Minute, Timeout: 20 * time.Second}),
 		// A graceful stop must not return while a handler still uses the stores that are closed after it.
 		grpc.WaitForHandlers(true),
+		// Handlers run on goroutines that have run others: the chain is deep, and each new goroutine would grow its stack again.
+		grpc.NumStreamWorkers(handlers),
 	)
 	healthpb.RegisterHealthServer(s.grpc, s.health)
 	reflection.Register(s.grpc)

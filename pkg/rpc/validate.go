@@ -50,7 +50,7 @@ func (c *chain) validate(m any) error {
 	if !ok {
 		return nil
 	}
-	err := c.validator.Validate(msg)
+	err := c.validator.check(msg)
 	var invalid *protovalidate.ValidationError
 	switch {
 	case err == nil:
