@@ -49,13 +49,12 @@ func Narrow(steps []*Expr, b Block, counts []uint64, out *Bits) error {
 }
 
 // NarrowUnread is Narrow for a block of which cardinalities alone tell all counts: one whose first steps leave nobody, by what its
-// directory says. It reports whether it is one; if not, it adds nothing.
-func NarrowUnread(steps []*Expr, b Block, counts []uint64) bool {
-	live, ok := b.Cardinality(FieldLive)
+// directory says. It reports whether it is one; if so, live are counted by counts[0], first by counts[1], and nobody by those after.
+func NarrowUnread(steps []*Expr, b Block) (live, first int, ok bool) {
+	live, ok = b.Cardinality(FieldLive)
 	if !ok {
-		return false
+		return 0, 0, false
 	}
-	first := 0
 	for i := 0; live > 0 && i < len(steps); i++ {
 		n := steps[i].pos
 		if n.guess(b) == 0 {
@@ -63,17 +62,13 @@ func NarrowUnread(steps []*Expr, b Block, counts []uint64) bool {
 		}
 		f, counted := n.counted()
 		if i > 0 || !counted {
-			return false
+			return 0, 0, false
 		}
 		if first, ok = b.Cardinality(f); !ok {
-			return false
+			return 0, 0, false
 		}
 	}
-	counts[0] += uint64(live)
-	if len(steps) > 0 {
-		counts[1] += uint64(first)
-	}
-	return true
+	return live, first, true
 }
 
 // Households keeps one member of each household: the first by block and ordinal of all that it is shown. The zero value is

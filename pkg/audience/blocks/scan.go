@@ -26,11 +26,12 @@ func (v *View) Prepare(fields []audience.Field) *Prepared {
 type Scan struct {
 	// Fields are all that Do may ask for.
 	Fields *Prepared
-	// Skip, if set, is called once for each block whose directory is known, in ascending order, from the goroutine that calls Scan.
-	// It may ask for cardinalities alone, and reports whether that was enough: then Do is not called. found says that it found
-	// members, so that the block counts as evaluated and not as skipped.
-	Skip func(b audience.Block) (done, found bool)
-	// Do is called for every other block, in no order and from several goroutines at a time, each with a number below Scanners. at
+	// Look, if set, is called for blocks whose directory is known, from the goroutine that calls Scan. It may ask for cardinalities
+	// alone, and what it says must follow from them.
+	Look func(b audience.Block) Look
+	// Looks, if set, keeps what Look said for the next scan with the same fields and the same Look.
+	Looks *Looks
+	// Do is called for every block for which that was not enough, in no order and from several goroutines at a time, each with a number below Scanners. at
 	// is the block's place among the view's. What b says is of one version of the block. A call that needs what is not in memory
 	// fails with audience.ErrUnknown and is repeated, so it must not leave anything behind unless it succeeds.
 	Do func(scanner, at int, b audience.Block) error
@@ -54,17 +55,18 @@ func (s *Session) Scanners() int { return max(s.r.cfg.Parallelism, loaders) }
 
 // Scan goes over all blocks of the view. It looks at each one's directory first, in the caller's goroutine, then evaluates those that
 // are left, in memory, and reads only then what was not there: all fields of a block that are missing in one command, under one
-// directory.
+// directory. told is the sum of what the looks counted.
 //
 // Errors: the first of Do, which ends the others' work; those of ForEachBlock.
-func (s *Session) Scan(ctx context.Context, sc Scan) error {
+func (s *Session) Scan(ctx context.Context, sc Scan) (told [2]uint64, err error) {
 	if err := ctx.Err(); err != nil {
-		return gone(ctx, err)
+		return told, gone(ctx, err)
 	}
 	p := sc.Fields.plan
 	if sc.Fields.defs != s.view.Definitions {
 		// Another state of the definitions: the names are the same, what their absence means may not be.
 		p = s.view.again(p)
+		sc.Looks = nil
 	}
 	work := &scan{Session: s, Scan: sc, ctx: ctx, plan: p}
 	work.list = scanLists.Get().(*scanList)
@@ -72,13 +74,13 @@ func (s *Session) Scan(ctx context.Context, sc Scan) error {
 		work.list.reset()
 		scanLists.Put(work.list)
 	}()
-	if err := work.look(); err != nil {
-		return gone(ctx, err)
+	if told, err = work.look(); err != nil {
+		return told, gone(ctx, err)
 	}
 	if err := work.evaluate(); err != nil {
-		return gone(ctx, err)
+		return told, gone(ctx, err)
 	}
-	return gone(ctx, work.load())
+	return told, gone(ctx, work.load())
 }
 
 // again makes a plan's fields ready under this view.
@@ -108,50 +110,35 @@ type scan struct {
 
 // scanList is the memory of a scan.
 type scanList struct {
-	hot  []int32 // places of blocks to evaluate
-	cold []int32 // and of those to load first
-	b    hot
+	hot    []int32 // places of blocks to evaluate; may be another's
+	cold   []int32 // and of those to load first
+	b      hot
+	looked looked // where nobody keeps it
 }
 
 var scanLists = sync.Pool{New: func() any { return new(scanList) }}
 
 func (l *scanList) reset() {
-	l.hot, l.cold, l.b = l.hot[:0], l.cold[:0], hot{}
+	l.hot, l.cold, l.b = nil, l.cold[:0], hot{}
 }
 
-// look asks every directory whether its block needs to be looked at.
-func (w *scan) look() error {
+// look asks the directories whether their blocks need to be looked at.
+func (w *scan) look() (told [2]uint64, err error) {
 	l := w.list
 	l.b = hot{ctx: w.ctx, plan: w.plan}
-	var skipped, evaluated int64
-	for at, sl := range w.view.slots {
-		if at&255 == 255 {
-			if err := w.ctx.Err(); err != nil {
-				return err
-			}
-		}
-		dir := sl.dir.Load()
-		if dir == nil {
-			l.cold = append(l.cold, int32(at))
-			continue
-		}
-		if w.Skip != nil {
-			l.b.dir = dir
-			done, found := w.Skip(&l.b)
-			switch {
-			case done && found:
-				evaluated++
-				continue
-			case done:
-				skipped++
-				continue
-			}
-		}
-		l.hot = append(l.hot, int32(at))
+	looked := &l.looked
+	if w.Looks == nil {
+		err = looked.make(w, nil)
+	} else {
+		looked, err = w.Looks.of(w)
 	}
-	w.counters.skipped.Add(skipped)
-	w.counters.evaluated.Add(evaluated)
-	return nil
+	if err != nil {
+		return told, err
+	}
+	l.hot, l.cold = looked.hot, append(l.cold[:0], looked.cold...)
+	w.counters.skipped.Add(looked.skipped)
+	w.counters.evaluated.Add(looked.evaluated)
+	return looked.told, nil
 }
 
 // evaluate evaluates what may be in memory: here, or by several goroutines where there is enough of it.

@@ -63,9 +63,9 @@ func TestAScanAgreesWithTheNaiveLoopColdAndWarm(t *testing.T) {
 			got := make([]audience.Row, len(list))
 			var calls atomic.Int64
 			reads := s.store.reads.Load()
-			err = session.Scan(t.Context(), blocks.Scan{
+			_, err = session.Scan(t.Context(), blocks.Scan{
 				Fields: session.View().Prepare(e.Fields()),
-				Skip:   func(b audience.Block) (done, found bool) { return e.Guess(b) == 0, false },
+				Look:   blocks.Absent(e),
 				Do: func(scanner, at int, b audience.Block) error {
 					if scanner < 0 || scanner >= session.Scanners() {
 						t.Errorf("scanner %d of %d", scanner, session.Scanners())
@@ -111,7 +111,7 @@ func TestAScanReadsNothingThatItDoesNotReach(t *testing.T) {
 				t.Fatal(err)
 			}
 			reads := s.store.reads.Load()
-			if err := session.Scan(t.Context(), blocks.Scan{Fields: session.View().Prepare(list), Do: func(_, _ int, b audience.Block) error {
+			if _, err := session.Scan(t.Context(), blocks.Scan{Fields: session.View().Prepare(list), Do: func(_, _ int, b audience.Block) error {
 				if _, ok := b.Row(ask); !ok {
 					return audience.ErrUnknown
 				}
@@ -142,10 +142,10 @@ func TestAScanEndsWithTheFirstErrorOrItsCaller(t *testing.T) {
 				t.Fatal(err)
 			}
 			fields := session.View().Prepare([]audience.Field{"f/interests=a"})
-			if err := session.Scan(t.Context(), blocks.Scan{Fields: fields, Do: func(int, int, audience.Block) error { return nil }}); err != nil {
+			if _, err := session.Scan(t.Context(), blocks.Scan{Fields: fields, Do: func(int, int, audience.Block) error { return nil }}); err != nil {
 				t.Fatal(err)
 			}
-			if err := session.Scan(t.Context(), blocks.Scan{Fields: fields, Do: func(_, at int, _ audience.Block) error {
+			if _, err := session.Scan(t.Context(), blocks.Scan{Fields: fields, Do: func(_, at int, _ audience.Block) error {
 				if at == 70 {
 					return mine
 				}
@@ -155,7 +155,7 @@ func TestAScanEndsWithTheFirstErrorOrItsCaller(t *testing.T) {
 			}
 			// In the middle of a block: an evaluation that asks is told.
 			ctx, cancel := context.WithCancel(t.Context())
-			err = session.Scan(ctx, blocks.Scan{Fields: fields, Do: func(_, at int, b audience.Block) error {
+			_, err = session.Scan(ctx, blocks.Scan{Fields: fields, Do: func(_, at int, b audience.Block) error {
 				if at == 3 {
 					cancel()
 				}
@@ -178,12 +178,13 @@ func TestAPreparedQuestionOfOtherDefinitionsIsMadeReadyAgain(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			return session.Scan(t.Context(), blocks.Scan{Fields: p, Do: func(_, _ int, b audience.Block) error {
+			_, err = session.Scan(t.Context(), blocks.Scan{Fields: p, Do: func(_, _ int, b audience.Block) error {
 				if _, ok := b.Row("f/custom.late=x"); !ok {
 					return audience.ErrUnknown
 				}
 				return nil
 			}})
+			return err
 		}
 		before := s.f.View().Prepare([]audience.Field{"f/custom.late=x"})
 		if err := ask(before); !errors.Is(err, blocks.ErrBlockUnknown) {

@@ -23,10 +23,16 @@ type View struct {
 	// Through.Age it bounds the age of the view, by this reader's monotonic clock alone.
 	sent  time.Time
 	slots []*slot // sorted by block
+	// slotsID is the same for views with the same slots, and never used again.
+	slotsID uint64
 }
+
+// ids numbers slots and lists of slots.
+var ids atomic.Uint64
 
 // slot is what the manifest says of one block. Views share the slots that a frame did not change.
 type slot struct {
+	id      uint64 // never used again
 	block   uint32
 	epoch   Epoch
 	version uint64
@@ -130,9 +136,10 @@ func (v *View) next(f *Frame, sent time.Time) *View {
 		n.Definitions = v.Definitions
 	}
 	if !f.Full && len(f.Blocks) == 0 {
-		n.slots = v.slots
+		n.slots, n.slotsID = v.slots, v.slotsID
 		return n
 	}
+	n.slotsID = ids.Add(1)
 	if f.Full {
 		n.slots = make([]*slot, 0, len(f.Blocks))
 	} else {
@@ -140,7 +147,7 @@ func (v *View) next(f *Frame, sent time.Time) *View {
 	}
 	for i := range f.Blocks {
 		st := &f.Blocks[i]
-		s := &slot{block: st.Block, epoch: st.Epoch, version: st.Version}
+		s := &slot{id: ids.Add(1), block: st.Block, epoch: st.Epoch, version: st.Version}
 		// A full frame voids the versions held, but a directory that the new ones confirm is still right.
 		var held *Directory
 		if was := v.slot(st.Block); was != nil {

@@ -154,7 +154,7 @@ func one(t *testing.T, srv *Server, d damage, kind string, broken bool) {
 	_, err := f.Wait(ctx, w.position())
 	w.must(err)
 	if kind != "cold" {
-		a, err := ask(ctx, r, blocks.MinimizeLatency())
+		a, err := w.ask(ctx, r, blocks.MinimizeLatency())
 		w.must(err)
 		w.right(a)
 	}
@@ -170,7 +170,7 @@ func one(t *testing.T, srv *Server, d damage, kind string, broken bool) {
 		w.broken = true
 		w.mu.Unlock()
 	}
-	a, err := ask(ctx, r, blocks.MinimizeLatency())
+	a, err := w.ask(ctx, r, blocks.MinimizeLatency())
 	switch {
 	case err == nil:
 		w.right(a)
@@ -195,7 +195,7 @@ func warm(t *testing.T, srv *Server) {
 	w := newWorld(t, srv, 3)
 	r, _ := w.reader(large, 0)
 	for i := range 3 {
-		a, err := ask(t.Context(), r, blocks.AtLeast(w.position()))
+		a, err := w.ask(t.Context(), r, blocks.AtLeast(w.position()))
 		w.must(err)
 		w.right(a)
 		if i > 0 && (a.stats.FieldsFromStore != 0 || a.stats.FieldsFromMemory == 0) {
@@ -204,7 +204,7 @@ func warm(t *testing.T, srv *Server) {
 	}
 	// Only what changed is read: rows and column of one block at most.
 	w.commit(2)
-	a, err := ask(t.Context(), r, blocks.AtLeast(w.position()))
+	a, err := w.ask(t.Context(), r, blocks.AtLeast(w.position()))
 	w.must(err)
 	w.right(a)
 	if a.stats.FieldsFromStore == 0 || a.stats.FieldsFromStore > 5 {
@@ -218,7 +218,7 @@ func leaseMoves(t *testing.T, srv *Server) {
 	readers["warm"], _ = w.reader(large, 0)
 	readers["forgetful"], _ = w.reader(tiny, 0)
 	for _, r := range readers {
-		a, err := ask(t.Context(), r, blocks.AtLeast(w.position()))
+		a, err := w.ask(t.Context(), r, blocks.AtLeast(w.position()))
 		w.must(err)
 		w.right(a)
 	}
@@ -226,7 +226,7 @@ func leaseMoves(t *testing.T, srv *Server) {
 	w.takeOver(2)
 	w.commit(0)
 	for name, r := range readers {
-		a, err := ask(t.Context(), r, blocks.AtLeast(w.position()))
+		a, err := w.ask(t.Context(), r, blocks.AtLeast(w.position()))
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
@@ -240,7 +240,7 @@ func leaseMoves(t *testing.T, srv *Server) {
 	if _, err := zombie.Rewrite(t.Context(), old); !errors.Is(err, blocks.ErrSuperseded) {
 		t.Errorf("the former holder again: %v, want ErrSuperseded", err)
 	}
-	a, err := ask(t.Context(), readers["forgetful"], blocks.AtLeast(w.position()))
+	a, err := w.ask(t.Context(), readers["forgetful"], blocks.AtLeast(w.position()))
 	w.must(err)
 	w.right(a)
 }
@@ -354,7 +354,7 @@ func storm(t *testing.T, srv *Server) {
 				if n%2 == 0 {
 					c = blocks.AtLeast(w.position())
 				}
-				a, err := ask(ctx, r, c)
+				a, err := w.ask(ctx, r, c)
 				if err != nil {
 					t.Errorf("no answer: %v", err)
 					return

@@ -97,8 +97,10 @@ type world struct {
 	revision  uint64
 	truth     map[uint32]*state
 	history   map[uint32][]*state // ascending
-	broken    bool                // refills fail
-	refills   int
+	// looks are those of w.ask, by definitions.
+	looks   sync.Map
+	broken  bool // refills fail
+	refills int
 }
 
 func newWorld(t testing.TB, srv *Server, count uint32) *world {
@@ -337,7 +339,7 @@ type answer struct {
 }
 
 // ask asks the question of exclusion: of every other revision by a scan, which takes from memory what is there first.
-func ask(ctx context.Context, r *blocks.Reader, c blocks.Consistency) (*answer, error) {
+func (w *world) ask(ctx context.Context, r *blocks.Reader, c blocks.Consistency) (*answer, error) {
 	var a *answer
 	err := r.Answer(ctx, c, func(s *blocks.Session) error {
 		a = &answer{through: s.Through(), members: make(map[uint32]*audience.Bits), revision: make(map[uint32]uint64)}
@@ -345,9 +347,12 @@ func ask(ctx context.Context, r *blocks.Reader, c blocks.Consistency) (*answer, 
 		fields := []audience.Field{revisions, others}
 		var err error
 		if s.Through().Profiles.Revision%2 == 0 {
-			err = s.Scan(ctx, blocks.Scan{
+			// What was said of a block's directory before is kept as long as the definitions are.
+			looks, _ := w.looks.LoadOrStore(s.View().Definitions, new(blocks.Looks))
+			_, err = s.Scan(ctx, blocks.Scan{
 				Fields: s.View().Prepare(append(fields, e.Fields()...)),
-				Skip:   func(b audience.Block) (done, found bool) { return e.Guess(b) == 0, false },
+				Look:   blocks.Absent(e),
+				Looks:  looks.(*blocks.Looks), //nolint:forcetypeassert // nothing else is kept
 				Do:     func(_, at int, b audience.Block) error { return a.examine(e, s.View().Block(at), b) },
 			})
 		} else {

@@ -73,9 +73,10 @@ func (r *Resolver) Total(ctx context.Context, spec campaign.Spec, c Consistency)
 		}
 		const apart = 8 // counts of different scanners do not share a line of the processor's caches
 		counts := make([]int64, s.Scanners()*apart)
-		err := s.Scan(ctx, blocks.Scan{
+		_, err := s.Scan(ctx, blocks.Scan{
 			Fields: p.fields,
-			Skip:   func(b audience.Block) (done, found bool) { return p.all.Guess(b) == 0, false },
+			Look:   blocks.Absent(p.all),
+			Looks:  &p.absent,
 			Do: func(scanner, _ int, b audience.Block) error {
 				n, err := p.all.Count(b)
 				if err == nil {
@@ -96,17 +97,14 @@ func (r *Resolver) Total(ctx context.Context, spec campaign.Spec, c Consistency)
 
 // narrow counts who is left after each step. Most blocks of a narrow audience are counted by their directories alone.
 func narrow(ctx context.Context, s *blocks.Session, p *plan) ([]uint64, error) {
-	// A line of counts for each scanner, and one for what no block was read for; after each line is the count of one block.
+	// A line of counts for each scanner; after each is the count of one block.
 	n := len(p.steps) + 1
 	lines := make([]uint64, (2*s.Scanners()+1)*n)
 	total := lines[:n]
-	err := s.Scan(ctx, blocks.Scan{
+	told, err := s.Scan(ctx, blocks.Scan{
 		Fields: p.fields,
-		Skip: func(b audience.Block) (done, found bool) {
-			before := total[n-1]
-			done = audience.NarrowUnread(p.exprs, b, total)
-			return done, total[n-1] > before
-		},
+		Look:   p.look,
+		Looks:  &p.narrowed,
 		Do: func(scanner, _ int, b audience.Block) error {
 			at := (2*scanner + 1) * n
 			sum, one := lines[at:at+n], lines[at+n:at+2*n]
@@ -123,12 +121,21 @@ func narrow(ctx context.Context, s *blocks.Session, p *plan) ([]uint64, error) {
 	if err != nil {
 		return nil, err
 	}
+	copy(total, told[:])
 	for at := n; at < len(lines); at += 2 * n {
 		for i, count := range lines[at : at+n] {
 			total[i] += count
 		}
 	}
 	return total, nil
+}
+
+// look narrows by a block's directory alone, if that tells all.
+func (p *plan) look(b audience.Block) blocks.Look {
+	live, first, ok := audience.NarrowUnread(p.exprs, b)
+	return blocks.Look{
+		Done: ok, Found: len(p.exprs) == 0 && live > 0 || len(p.exprs) == 1 && first > 0, Told: [2]uint32{uint32(live), uint32(first)},
+	}
 }
 
 // narrowByHousehold is narrow, and counts in kept the members of whom one of each household is left.

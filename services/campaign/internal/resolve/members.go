@@ -136,9 +136,10 @@ func (st *stream) evaluate(ctx context.Context) error {
 		return st.evaluateHouseholds(ctx, v)
 	}
 	all := st.plan.all
-	return st.session.Scan(ctx, blocks.Scan{
+	_, err := st.session.Scan(ctx, blocks.Scan{
 		Fields: st.plan.fields,
-		Skip:   func(b audience.Block) (done, found bool) { return all.Guess(b) == 0, false },
+		Look:   blocks.Absent(all),
+		Looks:  &st.plan.absent,
 		Do: func(_, at int, b audience.Block) error {
 			if v.Block(at) < st.first.Block {
 				return nil
@@ -148,6 +149,7 @@ func (st *stream) evaluate(ctx context.Context) error {
 			return err
 		},
 	})
+	return err
 }
 
 func (st *stream) evaluateHouseholds(ctx context.Context, v *blocks.View) error {

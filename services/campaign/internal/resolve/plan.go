@@ -24,9 +24,12 @@ type plan struct {
 	consents audience.And
 	protect  *audience.Expr
 	// fields are those of the steps and of all, ready to be looked up.
-	fields    *blocks.Prepared
-	household bool
-	rules     []Rule
+	fields *blocks.Prepared
+	// narrowed and absent keep what directories said to the narrowing and to the question who is a member.
+	narrowed, absent blocks.Looks
+	blocks           int // in the view that the plan was made under
+	household        bool
+	rules            []Rule
 	// day is the day of the question, today the day on which consents must hold.
 	day, today int64
 }
@@ -70,7 +73,7 @@ func (r *Resolver) plan(ctx context.Context, v *blocks.View, spec campaign.Spec,
 		return nil, err
 	}
 	today := c.today(r.cfg.Now())
-	p := &plan{household: spec.OnePerHousehold, today: today, day: today}
+	p := &plan{household: spec.OnePerHousehold, blocks: v.Len(), today: today, day: today}
 	if spec.AsOf != nil {
 		p.day = *spec.AsOf
 	}

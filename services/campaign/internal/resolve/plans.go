@@ -16,7 +16,7 @@ type plans struct {
 	held map[string]*plan
 }
 
-// Bounds of what is kept, in nodes of all expressions (about a hundred bytes each). A plan larger than the second is not kept, so that
+// Bounds of what is kept, in nodes of all expressions (taken as a hundred bytes each). A plan larger than the second is not kept, so that
 // one large question does not drive out the small ones.
 const (
 	maxPlanned = 1 << 18
@@ -50,9 +50,9 @@ func (p *plans) put(defs *blocks.Definitions, day int64, key []byte, made *plan)
 	p.size += size
 }
 
-// size is the number of nodes of the plan's expressions.
+// size is the number of nodes of the plan's expressions, with what it keeps of the blocks' directories counted as nodes.
 func (p *plan) size() int {
-	n := p.all.Size()
+	n := p.all.Size() + 2*p.blocks*blocks.BytesPerLook/100
 	for _, e := range p.exprs {
 		n += e.Size()
 	}
