@@ -20,6 +20,8 @@ type Breakdown struct {
 	// Values are the values to count of a TextList or Region attribute. Without them the blocks must be Listers, and all
 	// values are counted; other attributes are always counted whole.
 	Values []string
+	// Numbers are the values that a Table counts of a Date, Decimal or Money without bands.
+	Numbers []int64
 	// Bands are needed for a Birth, whose ages they divide, and may divide a Date, Decimal or Money. They must not overlap.
 	Bands []Band
 	// Currency selects a Money's values, "" the store's; those in others count as Other.
@@ -217,11 +219,8 @@ func (h *Histogram) addColumn(b Block, a *Attribute, d Breakdown, f Field, membe
 		case len(d.Bands) > 0 && !ok:
 			h.Other += uint64(n)
 			continue
-		case ok:
-		case a.Kind == KindDate:
-			label = FormatDay(v)
-		default:
-			label = FormatDecimal(v, a.Scale)
+		case !ok:
+			label = a.text(v)
 		}
 		h.Counts[label] += uint64(n)
 	}

@@ -82,3 +82,32 @@ func (r *Row) span(i int) (first, last uint16) {
 	}
 	return r.list[i], r.list[i]
 }
+
+// OverlapOf is Overlap for the members of expressions in one block. After an error counts are undefined.
+func OverlapOf(exprs []*Expr, b Block, counts []uint64) error {
+	ev := newEval(b)
+	defer ev.release()
+	rows := make([]Row, len(exprs))
+	sets := make([]*set, 0, len(exprs))
+	defer func() {
+		for _, s := range sets {
+			ev.giveBack(s)
+		}
+	}()
+	for i, e := range exprs {
+		if e.pos.guess(b) == 0 {
+			continue
+		}
+		s := ev.begin(nil)
+		sets = append(sets, s)
+		if err := ev.node(e.pos, s); err != nil {
+			return err
+		}
+		if err := ev.ground(s); err != nil {
+			return err
+		}
+		rows[i] = s.lend()
+	}
+	Overlap(rows, counts)
+	return nil
+}

@@ -1,11 +1,13 @@
 package audience_test
 
 import (
+	"errors"
 	"math/rand/v2"
 	"slices"
 	"testing"
 
 	"github.com/narrowcast/narrowcast/pkg/audience"
+	"github.com/narrowcast/narrowcast/pkg/audience/audiencetest"
 )
 
 func TestOverlapCountsWhatPairsHaveInCommon(t *testing.T) {
@@ -64,4 +66,40 @@ func BenchmarkOverlap(b *testing.B) {
 	}
 	b.ReportMetric(least, "ns/pair")
 	b.ReportMetric(least/dense, "x-dense")
+}
+
+func TestOverlapOfExpressionsIsThatOfTheirMembers(t *testing.T) {
+	t.Parallel()
+	r := rand.New(rand.NewPCG(6, 3))
+	w := newWorld(t, r)
+	env := w.env
+	for range 40 {
+		var exprs []*audience.Expr
+		for range 1 + r.IntN(6) {
+			e, err := audience.Compile(audiencetest.Pred(r, w.schema, w.segments, 2), env)
+			if err != nil {
+				t.Fatal(err)
+			}
+			exprs = append(exprs, e)
+		}
+		n := len(exprs)
+		got, want := make([]uint64, n*n), make([]uint64, n*n)
+		for _, b := range w.blocks {
+			if err := audience.OverlapOf(exprs, b, got); err != nil {
+				t.Fatal(err)
+			}
+			for i := range exprs {
+				for j := i; j < n; j++ {
+					var x, y audience.Bits
+					if err := errors.Join(exprs[i].Eval(b, nil, &x), exprs[j].Eval(b, nil, &y)); err != nil {
+						t.Fatal(err)
+					}
+					want[i*n+j] += uint64(x.AndCount(&y))
+				}
+			}
+		}
+		if !slices.Equal(got, want) {
+			t.Fatalf("%v, want %v, of %v", got, want, exprs)
+		}
+	}
 }

@@ -113,6 +113,19 @@ func (s *set) row() Row {
 	return RunsRow([]uint16{0, BlockSize - 1})
 }
 
+// lend returns the set as a row that shares its memory, good until the set changes.
+func (s *set) lend() Row {
+	switch s.shape {
+	case shapeDense:
+		return DenseRow(s.bits, s.n)
+	case shapeList:
+		return ListRow(s.list)
+	case shapeRuns:
+		return Row{form: formRuns, n: s.n, list: s.list}
+	}
+	return RunsRow([]uint16{0, BlockSize - 1})
+}
+
 // trim moves lo and hi to the first and last word in use.
 func (s *set) trim() {
 	for s.lo < s.hi && s.bits[s.lo] == 0 {

@@ -52,6 +52,7 @@ type Client struct {
 	Personas   personav1.PersonaServiceClient
 	Audiences  campaignv1.AudienceServiceClient
 	Campaigns  campaignv1.CampaignServiceClient
+	Lookup     campaignv1.LookupServiceClient
 
 	log            *slog.Logger
 	readYourWrites bool
@@ -78,7 +79,7 @@ func Dial(cfg Config) (*Client, error) {
 		}
 		conn, err := rpc.Dial(addr, rpc.DialOptions{
 			Telemetry: cfg.Telemetry, Credentials: cfg.Credentials,
-			Services: services(), Safe: []string{"Count", "Explain", "Preview", "Breakdown", "Resolve", "BatchResolve", "RecordEvents"},
+			Services: services(), Safe: []string{"Count", "Explain", "Preview", "Breakdown", "Overlap", "Lookup", "Resolve", "BatchResolve", "RecordEvents"},
 		})
 		if err != nil {
 			return nil, err
@@ -109,6 +110,7 @@ func services() []string {
 		segmentv1.SegmentService_ServiceDesc.ServiceName, segmentv1.InsightService_ServiceDesc.ServiceName,
 		personav1.PersonaService_ServiceDesc.ServiceName,
 		campaignv1.AudienceService_ServiceDesc.ServiceName, campaignv1.CampaignService_ServiceDesc.ServiceName,
+		campaignv1.LookupService_ServiceDesc.ServiceName,
 	}
 }
 
@@ -129,6 +131,7 @@ func New(conns Conns, cfg Config) *Client {
 	c.Personas = personav1.NewPersonaServiceClient(persona)
 	c.Audiences = campaignv1.NewAudienceServiceClient(campaign)
 	c.Campaigns = campaignv1.NewCampaignServiceClient(campaign)
+	c.Lookup = campaignv1.NewLookupServiceClient(campaign)
 	return c
 }
 

@@ -144,7 +144,7 @@ var targets = []target{
 	},
 	{
 		name: "campaign", needs: []string{"profile", "segment"}, blocks: true,
-		services: []string{campaignv1.AudienceService_ServiceDesc.ServiceName, campaignv1.CampaignService_ServiceDesc.ServiceName},
+		services: []string{campaignv1.AudienceService_ServiceDesc.ServiceName, campaignv1.CampaignService_ServiceDesc.ServiceName, campaignv1.LookupService_ServiceDesc.ServiceName},
 		database: func(cfg *Config) config.Secret { return cfg.campaign().Database },
 		open: func(ctx context.Context, cfg *Config, g given) (door, error) {
 			return campaign.New(ctx, cfg.campaign(), campaign.Deps{

@@ -1,6 +1,8 @@
 package blocks
 
 import (
+	"iter"
+	"slices"
 	"strings"
 	"unique"
 
@@ -162,3 +164,29 @@ func (d *Directory) pending(f audience.Field) bool {
 	}
 	return false
 }
+
+// rows yields the fields that begin with the prefix and have, or may have, ordinals.
+func (d *Directory) rows(prefix audience.Field) iter.Seq[audience.Field] {
+	return func(yield func(audience.Field) bool) {
+		if d == nil {
+			return
+		}
+		for _, f := range d.Pending {
+			if strings.HasPrefix(string(f), string(prefix)) && !yield(f) {
+				return
+			}
+		}
+		at, _ := slices.BinarySearchFunc(d.Entries, prefix, func(l Listed, f audience.Field) int { return strings.Compare(string(l.Field), string(f)) })
+		for ; at < len(d.Entries) && strings.HasPrefix(string(d.Entries[at].Field), string(prefix)); at++ {
+			if !yield(d.Entries[at].Field) {
+				return
+			}
+		}
+	}
+}
+
+// Rows implements audience.Lister.
+func (h *hot) Rows(prefix audience.Field) iter.Seq[audience.Field] { return h.dir.rows(prefix) }
+
+// Rows implements audience.Lister.
+func (l *loaded) Rows(prefix audience.Field) iter.Seq[audience.Field] { return l.dir.rows(prefix) }

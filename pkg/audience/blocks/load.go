@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -46,6 +47,20 @@ func (v *View) plan(q Query) *fieldPlan {
 	return p
 }
 
+// withDictionary returns the plan with all parts of the uid dictionary behind its fields.
+func (p *fieldPlan) withDictionary() *fieldPlan {
+	n := &fieldPlan{fields: slices.Clone(p.fields), index: make(map[audience.Field]int)}
+	for _, f := range dictionary().fields {
+		if p.at(f.name) < 0 {
+			n.fields = append(n.fields, f)
+		}
+	}
+	for i := range n.fields {
+		n.index[n.fields[i].name] = i
+	}
+	return n
+}
+
 // at returns a field's number, or -1 if it is not in the plan.
 func (p *fieldPlan) at(f audience.Field) int {
 	if p.index != nil {
@@ -79,6 +94,10 @@ func (h *hot) get(f audience.Field) (*content, bool) {
 	if i < 0 {
 		return nil, false
 	}
+	return h.at(i)
+}
+
+func (h *hot) at(i int) (*content, bool) {
 	_, c, presence := h.dir.look(&h.plan.fields[i])
 	if presence == Empty {
 		return nil, true
@@ -148,7 +167,7 @@ type loaded struct {
 	entries []known // in the order of plan.fields
 }
 
-func (l *loaded) get(f audience.Field) (*known, bool) {
+func (l *loaded) known(f audience.Field) (*known, bool) {
 	i := l.plan.at(f)
 	if i < 0 {
 		return nil, false
@@ -156,27 +175,41 @@ func (l *loaded) get(f audience.Field) (*known, bool) {
 	return &l.entries[i], true
 }
 
+// get returns the content of a field that is present, nil of one that is empty.
+func (l *loaded) get(f audience.Field) (*content, bool) {
+	i := l.plan.at(f)
+	if i < 0 {
+		return nil, false
+	}
+	return l.at(i)
+}
+
+func (l *loaded) at(i int) (*content, bool) {
+	k := &l.entries[i]
+	return k.content, k.content != nil || k.Cardinality == 0
+}
+
 // Row implements audience.Block.
 func (l *loaded) Row(f audience.Field) (audience.Row, bool) {
 	k, ok := l.get(f)
-	if !ok || k.content == nil {
-		return audience.Row{}, ok && k.Cardinality == 0
+	if k == nil {
+		return audience.Row{}, ok
 	}
-	return k.content.row, true
+	return k.row, true
 }
 
 // Column implements audience.Block.
 func (l *loaded) Column(f audience.Field) (*audience.Column, bool) {
 	k, ok := l.get(f)
-	if !ok || k.content == nil {
-		return nil, ok && k.Cardinality == 0
+	if k == nil {
+		return nil, ok
 	}
-	return k.content.column, k.content.column != nil
+	return k.column, k.column != nil
 }
 
 // Cardinality implements audience.Block.
 func (l *loaded) Cardinality(f audience.Field) (int, bool) {
-	k, ok := l.get(f)
+	k, ok := l.known(f)
 	if !ok {
 		return 0, false
 	}

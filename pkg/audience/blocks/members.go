@@ -121,9 +121,7 @@ func (s *Session) UIDs(ctx context.Context, block uint32, members *audience.Bits
 	}
 	var parts [Chunks]*content
 	for n := range parts {
-		if k, ok := l.get(UIDField(n)); ok {
-			parts[n] = k.content
-		}
+		parts[n], _ = l.get(UIDField(n))
 	}
 	return appendUIDs(block, l.live(), &parts, members, dst)
 }
@@ -189,40 +187,3 @@ func appendUIDs(block uint32, live audience.Row, parts *[Chunks]*content, member
 	}
 	return uids, gone, nil
 }
-
-// Find returns where a live profile is, by searching the dictionaries of all blocks. Errors as for ForEachBlock: only with no
-// error is a miss an answer.
-func (s *Session) Find(ctx context.Context, uid audience.UID) (block uint32, ordinal uint16, found bool, err error) {
-	fields := make([]audience.Field, Chunks)
-	for n := range fields {
-		fields[n] = UIDField(n)
-	}
-	var mu sync.Mutex
-	err = s.ForEachBlock(ctx, Query{Fields: fields}, func(b uint32, held audience.Block) error {
-		l := held.(*loaded) //nolint:forcetypeassert // ForEachBlock hands out nothing else
-		for n, f := range fields {
-			k, _ := l.get(f)
-			if k.content == nil {
-				continue
-			}
-			for i := range k.content.uids {
-				o := uint16(n*ChunkSize + i)
-				if k.content.uids[i] != uid || !l.live().Has(o) {
-					continue
-				}
-				mu.Lock()
-				block, ordinal, found = b, o, true
-				mu.Unlock()
-				return errFound
-			}
-		}
-		return nil
-	})
-	if errors.Is(err, errFound) {
-		err = nil
-	}
-	return block, ordinal, found && err == nil, err
-}
-
-// errFound ends a search.
-var errFound = errors.New("found")

@@ -44,6 +44,7 @@ type Reader struct {
 	log     *slog.Logger
 	memory  *memory // of rows and columns
 	uids    *memory
+	locator *locator
 	refills *refills
 
 	fields  metric.Int64Counter
@@ -63,7 +64,7 @@ func NewReader(cfg ReaderConfig) (*Reader, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	r := &Reader{cfg: cfg, memory: newMemory(cfg.MemoryBytes), uids: newMemory(cfg.DictionaryBytes), log: cfg.Logger}
+	r := &Reader{cfg: cfg, memory: newMemory(cfg.MemoryBytes), uids: newMemory(cfg.DictionaryBytes), locator: newLocator(), log: cfg.Logger}
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)
 	}
@@ -78,6 +79,7 @@ func NewReader(cfg ReaderConfig) (*Reader, error) {
 		metric.WithInt64Callback(func(_ context.Context, o metric.Int64Observer) error {
 			o.Observe(r.memory.bytes(), heldRows)
 			o.Observe(r.uids.bytes(), heldUIDs)
+			o.Observe(r.locator.bytes(), heldPlaces)
 			return nil
 		}))
 	if err := errors.Join(errs[:]...); err != nil {

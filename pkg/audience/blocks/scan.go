@@ -15,11 +15,15 @@ import (
 type Prepared struct {
 	defs *Definitions
 	plan *fieldPlan
+	// located is the plan with the dictionary, which Locate reads too.
+	located func() *fieldPlan
 }
 
 // Prepare makes fields ready. The live row is always among them.
 func (v *View) Prepare(fields []audience.Field) *Prepared {
-	return &Prepared{defs: v.Definitions, plan: v.plan(Query{Fields: fields})}
+	p := &Prepared{defs: v.Definitions, plan: v.plan(Query{Fields: fields})}
+	p.located = sync.OnceValue(p.plan.withDictionary)
+	return p
 }
 
 // Scan is what Session.Scan does with each block.

@@ -42,5 +42,6 @@ var (
 	fromMemory = metric.WithAttributeSet(attribute.NewSet(attrSource.String("memory")))
 	fromStore  = metric.WithAttributeSet(attribute.NewSet(attrSource.String("store")))
 	heldRows   = metric.WithAttributeSet(attribute.NewSet(attrHeld.String("rows")))
+	heldPlaces = metric.WithAttributeSet(attribute.NewSet(attrHeld.String("uid_places")))
 	heldUIDs   = metric.WithAttributeSet(attribute.NewSet(attrHeld.String("uids")))
 )

@@ -27,6 +27,7 @@ type suite struct {
 	server    *server.Server
 	audiences campaignv1.AudienceServiceClient
 	campaigns campaignv1.CampaignServiceClient
+	lookups   campaignv1.LookupServiceClient
 }
 
 // someSegments are of every kind that a spec can meet.
@@ -81,7 +82,8 @@ func start(t *testing.T, x *indextest.Index, change func(*server.Config)) *suite
 			t.Errorf("close: %v", err)
 		}
 	})
-	return &suite{T: t, index: x, server: s, audiences: campaignv1.NewAudienceServiceClient(local), campaigns: campaignv1.NewCampaignServiceClient(local)}
+	return &suite{T: t, index: x, server: s, audiences: campaignv1.NewAudienceServiceClient(local), campaigns: campaignv1.NewCampaignServiceClient(local),
+		lookups: campaignv1.NewLookupServiceClient(local)}
 }
 
 // ready waits until a manifest has arrived: a question that asks for the newest state waits for the first one.

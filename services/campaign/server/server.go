@@ -111,7 +111,7 @@ func (s *Server) index(cfg Config, deps Deps) error {
 	return nil
 }
 
-// Register adds AudienceService and CampaignService.
+// Register adds AudienceService, CampaignService and LookupService.
 func (s *Server) Register(r grpc.ServiceRegistrar) { s.rpc.Register(r) }
 
 // Run follows the manifest until ctx ends, and then returns nil. Call it once.

@@ -55,16 +55,19 @@ func TestEveryMethodStatesWhatItsAnswerReveals(t *testing.T) {
 
 func TestAnswersAreThoseOfTheContract(t *testing.T) {
 	for method, want := range map[string]gate.Answer{
-		campaignv1.AudienceService_CountAudience_FullMethodName:    gate.AnswerCount,
-		campaignv1.AudienceService_StreamMembers_FullMethodName:    gate.AnswerMember,
-		campaignv1.AudienceService_ExplainProfile_FullMethodName:   gate.AnswerMembership,
-		segmentv1.MembershipService_WatchBlocks_FullMethodName:     gate.AnswerInternal,
-		profilev1.ProfileService_GetHead_FullMethodName:            gate.AnswerNone,
-		profilev1.IdentityService_ExportIdentifiers_FullMethodName: gate.AnswerContact,
-		"/grpc.health.v1.Health/Check":                             gate.AnswerNone,
-		"/narrowcast.campaign.v1.AudienceService/Absent":           gate.AnswerUnstated,
-		"/nobody.Service/Method":                                   gate.AnswerUnstated,
-		"":                                                         gate.AnswerUnstated,
+		campaignv1.AudienceService_CountAudience_FullMethodName:     gate.AnswerCount,
+		campaignv1.AudienceService_StreamMembers_FullMethodName:     gate.AnswerMember,
+		campaignv1.AudienceService_ExplainProfile_FullMethodName:    gate.AnswerMembership,
+		campaignv1.AudienceService_BreakdownAudience_FullMethodName: gate.AnswerCount,
+		campaignv1.AudienceService_OverlapAudiences_FullMethodName:  gate.AnswerCount,
+		campaignv1.LookupService_LookupProfiles_FullMethodName:      gate.AnswerMembership,
+		segmentv1.MembershipService_WatchBlocks_FullMethodName:      gate.AnswerInternal,
+		profilev1.ProfileService_GetHead_FullMethodName:             gate.AnswerNone,
+		profilev1.IdentityService_ExportIdentifiers_FullMethodName:  gate.AnswerContact,
+		"/grpc.health.v1.Health/Check":                              gate.AnswerNone,
+		"/narrowcast.campaign.v1.AudienceService/Absent":            gate.AnswerUnstated,
+		"/nobody.Service/Method":                                    gate.AnswerUnstated,
+		"":                                                          gate.AnswerUnstated,
 	} {
 		if got := gating.Answer(method); got != want {
 			t.Errorf("Answer(%q) = %v, want %v", method, got, want)

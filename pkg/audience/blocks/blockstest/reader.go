@@ -295,11 +295,18 @@ func members(t *testing.T, srv *Server) {
 		i++
 	}
 	// The same uids are in every block; the search says one where it is.
-	block, ordinal, ok, err := s.Find(t.Context(), uids[0])
+	find := func(uid audience.UID) (block uint32, ordinal uint16, ok bool, err error) {
+		err = s.Locate(t.Context(), []audience.UID{uid}, s.View().Prepare(nil), func(_ int, n uint32, _ audience.Block, o uint16) error {
+			block, ordinal, ok = n, o, true
+			return nil
+		})
+		return block, ordinal, ok, err
+	}
+	block, ordinal, ok, err := find(uids[0])
 	if err != nil || !ok || w.truth[block].uids[ordinal] != uids[0] {
 		t.Errorf("found %t at %d/%d, %v", ok, block, ordinal, err)
 	}
-	if _, _, ok, err := s.Find(t.Context(), audience.UID{9}); ok || err != nil {
+	if _, _, ok, err := find(audience.UID{9}); ok || err != nil {
 		t.Errorf("found nobody: %t, %v", ok, err)
 	}
 	b, err := s.Block(t.Context(), block, []audience.Field{female})

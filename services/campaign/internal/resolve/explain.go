@@ -28,34 +28,32 @@ type Explanation struct {
 func (r *Resolver) Explain(ctx context.Context, spec campaign.Spec, c Consistency, uid audience.UID, name string) (*Explanation, error) {
 	var answer *Explanation
 	err := r.answer(ctx, spec, c, func(s *blocks.Session, p *plan) error {
-		missing := fault.New(fault.NotFound, ReasonProfileNotFound, "the index has no "+name+"; if it was just written, ask with its consistency token").
-			With("profile", name)
-		block, ordinal, found, err := s.Find(ctx, uid)
-		if err != nil {
-			return err
-		}
-		if !found {
-			return missing
-		}
-		fields := []audience.Field{audience.FieldLive}
+		var fields []audience.Field
 		for _, e := range p.exprs {
 			fields = append(fields, e.TruthFields()...)
 		}
-		b, err := s.Block(ctx, block, fields)
+		answer = nil
+		var block uint32
+		var ordinal uint16
+		err := s.Locate(ctx, []audience.UID{uid}, s.View().Prepare(fields), func(_ int, n uint32, b audience.Block, o uint16) error {
+			e := &Explanation{Member: true}
+			for i, st := range p.steps {
+				truth, err := p.exprs[i].Truth(b, o)
+				if err != nil {
+					return err
+				}
+				e.Member = e.Member && truth == audience.True
+				e.Steps = append(e.Steps, Verdict{Part: st.part, Label: st.label, Truth: truth})
+			}
+			answer, block, ordinal = e, n, o
+			return nil
+		})
 		if err != nil {
 			return err
 		}
-		if live, ok := b.Row(audience.FieldLive); !ok || !live.Has(ordinal) {
-			return missing // deleted in the meantime
-		}
-		answer = &Explanation{Member: true}
-		for i, st := range p.steps {
-			truth, err := p.exprs[i].Truth(b, ordinal)
-			if err != nil {
-				return err
-			}
-			answer.Member = answer.Member && truth == audience.True
-			answer.Steps = append(answer.Steps, Verdict{Part: st.part, Label: st.label, Truth: truth})
+		if answer == nil {
+			return fault.New(fault.NotFound, ReasonProfileNotFound, "the index has no "+name+"; if it was just written, ask with its consistency token").
+				With("profile", name)
 		}
 		if p.household {
 			if answer.Member {

@@ -1,10 +1,14 @@
 package resolve
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/narrowcast/narrowcast/pkg/audience"
+	"github.com/narrowcast/narrowcast/pkg/audience/blocks"
 )
 
 // inOrder keeps one member of each household over blocks that are evaluated in any order: the first by block and ordinal. A block
@@ -56,6 +60,28 @@ func (h *inOrder) add(block uint32, b audience.Block, members *audience.Bits, th
 		}
 	}
 	return nil
+}
+
+// keepOne goes over all blocks of an audience that keeps one member of each household, in the order of their numbers, one at a time: at is
+// the block's place in the view, and members are those that are kept. fields are what do reads beside the plan's.
+func (p *plan) keepOne(ctx context.Context, s *blocks.Session, fields []audience.Field, do func(at int, b audience.Block, members *audience.Bits) error) error {
+	list := s.View().Blocks()
+	households := newInOrder(list, nil)
+	q := p.query()
+	q.Fields = append(q.Fields, fields...)
+	var failed error
+	err := s.ForEachBlock(ctx, q, func(block uint32, b audience.Block) error {
+		out := new(audience.Bits)
+		if err := p.all.Eval(b, nil, out); err != nil {
+			return err
+		}
+		return households.add(block, b, out, func(left *audience.Bits) {
+			if at, ok := slices.BinarySearch(list, block); ok && failed == nil {
+				failed = do(at, b, left)
+			}
+		})
+	})
+	return errors.Join(err, failed)
 }
 
 // columnBlock is a block of which only the column of households is known.

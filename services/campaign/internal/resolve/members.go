@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"hash/fnv"
 	"math/bits"
-	"slices"
 
 	"github.com/narrowcast/narrowcast/pkg/audience"
 	"github.com/narrowcast/narrowcast/pkg/audience/blocks"
@@ -133,7 +132,10 @@ func (r *Resolver) begin(s *blocks.Session, p *plan, q *Stream) (*stream, error)
 func (st *stream) evaluate(ctx context.Context) error {
 	v := st.session.View()
 	if st.plan.household {
-		return st.evaluateHouseholds(ctx, v)
+		return st.plan.keepOne(ctx, st.session, nil, func(at int, _ audience.Block, members *audience.Bits) error {
+			st.members[at] = audience.NewRow(members)
+			return nil
+		})
 	}
 	all := st.plan.all
 	_, err := st.session.Scan(ctx, blocks.Scan{
@@ -150,22 +152,6 @@ func (st *stream) evaluate(ctx context.Context) error {
 		},
 	})
 	return err
-}
-
-func (st *stream) evaluateHouseholds(ctx context.Context, v *blocks.View) error {
-	list := v.Blocks()
-	households := newInOrder(list, nil)
-	return st.session.ForEachBlock(ctx, st.plan.query(), func(block uint32, b audience.Block) error {
-		out := new(audience.Bits)
-		if err := st.plan.all.Eval(b, nil, out); err != nil {
-			return err
-		}
-		return households.add(block, b, out, func(left *audience.Bits) {
-			// One block after the other, so no two of these at a time.
-			at, _ := slices.BinarySearch(list, block)
-			st.members[at] = audience.NewRow(left)
-		})
-	})
 }
 
 // part is some members of one block.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -55,6 +57,7 @@ type Resolver struct {
 	cfg      Config
 	catalogs atomic.Pointer[catalog] // of the definitions last seen
 	plans    plans
+	every    everySegment
 }
 
 // New returns a resolver.
@@ -80,12 +83,33 @@ type Info struct {
 	Stats   blocks.Stats
 }
 
-func info(s *blocks.Session, p *plan) Info {
-	return Info{Store: s.View().Store, Through: s.Through(), Age: s.Age(), Rules: p.rules, Stats: s.Stats()}
+func info(s *blocks.Session, plans ...*plan) Info {
+	i := Info{Store: s.View().Store, Through: s.Through(), Age: s.Age(), Stats: s.Stats()}
+	if len(plans) == 1 {
+		i.Rules = plans[0].rules
+		return i
+	}
+	for _, p := range plans {
+		i.Rules = append(i.Rules, p.rules...)
+	}
+	slices.SortFunc(i.Rules, func(a, b Rule) int { return strings.Compare(a.Segment, b.Segment) })
+	i.Rules = slices.Compact(i.Rules)
+	return i
 }
 
 // answer runs one question under a session and its plan, again if definitions were replaced in the middle.
 func (r *Resolver) answer(ctx context.Context, spec campaign.Spec, c Consistency, do func(*blocks.Session, *plan) error) error {
+	return r.ask(ctx, c, func(s *blocks.Session) error {
+		p, err := r.planned(ctx, s.View(), spec)
+		if err != nil {
+			return err
+		}
+		return do(s, p)
+	})
+}
+
+// ask runs one question under a session, again if definitions were replaced in the middle.
+func (r *Resolver) ask(ctx context.Context, c Consistency, do func(*blocks.Session) error) error {
 	// A token of another store is refused before it is waited for.
 	if err := check(c.Token, r.cfg.Follower.View()); err != nil {
 		return err
@@ -94,11 +118,7 @@ func (r *Resolver) answer(ctx context.Context, spec campaign.Spec, c Consistency
 		if err := check(c.Token, s.View()); err != nil {
 			return err
 		}
-		p, err := r.planned(ctx, s.View(), spec)
-		if err != nil {
-			return err
-		}
-		return do(s, p)
+		return do(s)
 	})
 	if errors.Is(err, blocks.ErrDefinitionsMoved) {
 		return fault.New(fault.Unavailable, ReasonChanging, "definitions changed too often while the answer was made; repeat the request").

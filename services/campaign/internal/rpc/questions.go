@@ -68,7 +68,10 @@ func (s *Service) question(ctx context.Context, ref *campaignv1.AudienceRef, c *
 }
 
 // asked puts the violations of a spec where the request has it: under "audience", or at the name of the saved audience.
-func asked(ref *campaignv1.AudienceRef, err error) error {
+func asked(ref *campaignv1.AudienceRef, err error) error { return askedAt(ref, "audience", err) }
+
+// askedAt is asked for a reference that the request has elsewhere.
+func askedAt(ref *campaignv1.AudienceRef, path string, err error) error {
 	f := fault.As(err)
 	if f == nil || f.Kind != fault.Invalid {
 		return err
@@ -76,12 +79,13 @@ func asked(ref *campaignv1.AudienceRef, err error) error {
 	g := *f
 	g.Violations = nil
 	for _, v := range f.Violations {
+		v.Field = strings.TrimPrefix(v.Field, "audience.")
 		if v.Field == "spec" || strings.HasPrefix(v.Field, "spec.") {
 			if ref.GetName() != "" {
 				v.Description = v.Field + " of the saved audience: " + v.Description
-				v.Field = "audience.name"
+				v.Field = fault.Join(path, "name")
 			} else {
-				v.Field = fault.Join("audience", v.Field)
+				v.Field = fault.Join(path, v.Field)
 			}
 		}
 		g.Violations = append(g.Violations, v)

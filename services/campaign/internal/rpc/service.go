@@ -12,10 +12,11 @@ import (
 	"github.com/narrowcast/narrowcast/services/campaign/internal/resolve"
 )
 
-// Service implements both services of narrowcast.campaign.v1.
+// Service implements the services of narrowcast.campaign.v1.
 type Service struct {
 	campaignv1.UnsafeAudienceServiceServer
 	campaignv1.UnsafeCampaignServiceServer
+	campaignv1.UnsafeLookupServiceServer
 
 	store    campaign.Store
 	resolver *resolve.Resolver
@@ -28,6 +29,7 @@ type Service struct {
 var (
 	_ campaignv1.AudienceServiceServer = (*Service)(nil)
 	_ campaignv1.CampaignServiceServer = (*Service)(nil)
+	_ campaignv1.LookupServiceServer   = (*Service)(nil)
 )
 
 // New returns the service. slow is how long the reader of a member stream may leave a message untaken before it is cut.
@@ -35,10 +37,11 @@ func New(store campaign.Store, resolver *resolve.Resolver, slow time.Duration) *
 	return &Service{store: store, resolver: resolver, slow: slow, stopping: make(chan struct{})}
 }
 
-// Register adds both services.
+// Register adds the services.
 func (s *Service) Register(r grpc.ServiceRegistrar) {
 	campaignv1.RegisterAudienceServiceServer(r, s)
 	campaignv1.RegisterCampaignServiceServer(r, s)
+	campaignv1.RegisterLookupServiceServer(r, s)
 }
 
 // StopStreams ends member streams between two messages: their callers resume elsewhere.

@@ -19,9 +19,13 @@ type audienceCommands struct {
 	Members audienceMembers `cmd:"" help:"Stream the names of the members."`
 	Explain audienceExplain `cmd:"" help:"Say of one profile which predicates hold."`
 	List    audienceList    `cmd:"" help:"List the saved audiences."`
-	Get     audienceGet     `cmd:"" help:"Show a saved audience."`
-	Save    audienceSave    `cmd:"" help:"Save an audience under a name, or change a saved one."`
-	Delete  audienceDelete  `cmd:"" help:"Delete a saved audience."`
+
+	Breakdown audienceBreakdown `cmd:"" help:"Count an audience by attributes, one or several at once."`
+	Overlap   audienceOverlap   `cmd:"" help:"Count what audiences have in common."`
+
+	Get    audienceGet    `cmd:"" help:"Show a saved audience."`
+	Save   audienceSave   `cmd:"" help:"Save an audience under a name, or change a saved one."`
+	Delete audienceDelete `cmd:"" help:"Delete a saved audience."`
 }
 
 // which says which audience a question is about: a saved one, or flags.

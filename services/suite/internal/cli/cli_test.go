@@ -46,7 +46,7 @@ func decode(t *testing.T, text string) map[string]any {
 func TestEveryCommandHasHelp(t *testing.T) {
 	for _, verb := range []string{
 		"", "up", "migrate", "backup", "restore", "doctor", "demo", "bench", "import", "audience", "audience count", "audience members", "audience explain", "audience list", "audience get",
-		"audience save", "audience delete", "segment create", "segment list", "segment get", "segment update", "segment delete",
+		"audience save", "audience delete", "audience breakdown", "audience overlap", "profile segments", "segment create", "segment list", "segment get", "segment update", "segment delete",
 		"segment preview", "segment breakdown", "segment add", "segment remove", "persona generate", "persona create", "persona list",
 		"persona get", "persona update", "persona delete", "campaign create", "campaign list", "campaign get", "campaign update",
 		"campaign delete", "profile get", "profile list", "profile create", "profile update", "profile delete", "profile resolve", "profile merge",

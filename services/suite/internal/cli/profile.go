@@ -22,6 +22,8 @@ type profileCommands struct {
 	Update profileUpdate `cmd:"" help:"Change a profile."`
 	Delete profileDelete `cmd:"" help:"Delete a profile."`
 
+	Segments profileSegments `cmd:"" help:"Say which segments hold profiles."`
+
 	Resolve profileResolve `cmd:"" help:"Find profiles by their identifiers."`
 	Merge   profileMerge   `cmd:"" help:"Make one profile of two that are one person."`
 	Unmerge profileUnmerge `cmd:"" help:"Undo a merge."`

@@ -79,7 +79,7 @@ func (x ExplainProfileResponse_Verdict) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ExplainProfileResponse_Verdict.Descriptor instead.
 func (ExplainProfileResponse_Verdict) EnumDescriptor() ([]byte, []int) {
-	return file_narrowcast_campaign_v1_audience_service_proto_rawDescGZIP(), []int{13, 0}
+	return file_narrowcast_campaign_v1_audience_service_proto_rawDescGZIP(), []int{17, 0}
 }
 
 // Which audience a question is about.
@@ -810,6 +810,273 @@ func (x *StreamMembersResponse) GetComplete() bool {
 	return false
 }
 
+// Request of BreakdownAudience.
+type BreakdownAudienceRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The audience.
+	Audience *AudienceRef `protobuf:"bytes,1,opt,name=audience,proto3" json:"audience,omitempty"`
+	// Attributes to count by, crossed; at most 4, each once.
+	Dimensions []*BreakdownAudienceRequest_Dimension `protobuf:"bytes,2,rep,name=dimensions,proto3" json:"dimensions,omitempty"`
+	// How fresh the answer has to be.
+	Consistency   *v1.Consistency `protobuf:"bytes,3,opt,name=consistency,proto3" json:"consistency,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BreakdownAudienceRequest) Reset() {
+	*x = BreakdownAudienceRequest{}
+	mi := &file_narrowcast_campaign_v1_audience_service_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BreakdownAudienceRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BreakdownAudienceRequest) ProtoMessage() {}
+
+func (x *BreakdownAudienceRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_narrowcast_campaign_v1_audience_service_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BreakdownAudienceRequest.ProtoReflect.Descriptor instead.
+func (*BreakdownAudienceRequest) Descriptor() ([]byte, []int) {
+	return file_narrowcast_campaign_v1_audience_service_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *BreakdownAudienceRequest) GetAudience() *AudienceRef {
+	if x != nil {
+		return x.Audience
+	}
+	return nil
+}
+
+func (x *BreakdownAudienceRequest) GetDimensions() []*BreakdownAudienceRequest_Dimension {
+	if x != nil {
+		return x.Dimensions
+	}
+	return nil
+}
+
+func (x *BreakdownAudienceRequest) GetConsistency() *v1.Consistency {
+	if x != nil {
+		return x.Consistency
+	}
+	return nil
+}
+
+// Answer of BreakdownAudience.
+type BreakdownAudienceResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Members.
+	Count int64 `protobuf:"varint,1,opt,name=count,proto3" json:"count,omitempty"`
+	// The sides of the table, in the order asked for.
+	Axes []*BreakdownAudienceResponse_Axis `protobuf:"bytes,2,rep,name=axes,proto3" json:"axes,omitempty"`
+	// Members in each cell, row by row: the place of the last axis changes fastest. There are as many as the product of
+	// (values + 2) over all axes. A region holds those of its parts, and a member with several values on a list is in the cell of
+	// each, so only for other attributes do the cells add up to count.
+	Counts []int64 `protobuf:"varint,3,rep,packed,name=counts,proto3" json:"counts,omitempty"`
+	// What the answer was made from.
+	Info          *v1.AnswerInfo `protobuf:"bytes,4,opt,name=info,proto3" json:"info,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BreakdownAudienceResponse) Reset() {
+	*x = BreakdownAudienceResponse{}
+	mi := &file_narrowcast_campaign_v1_audience_service_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BreakdownAudienceResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BreakdownAudienceResponse) ProtoMessage() {}
+
+func (x *BreakdownAudienceResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_narrowcast_campaign_v1_audience_service_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BreakdownAudienceResponse.ProtoReflect.Descriptor instead.
+func (*BreakdownAudienceResponse) Descriptor() ([]byte, []int) {
+	return file_narrowcast_campaign_v1_audience_service_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *BreakdownAudienceResponse) GetCount() int64 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+func (x *BreakdownAudienceResponse) GetAxes() []*BreakdownAudienceResponse_Axis {
+	if x != nil {
+		return x.Axes
+	}
+	return nil
+}
+
+func (x *BreakdownAudienceResponse) GetCounts() []int64 {
+	if x != nil {
+		return x.Counts
+	}
+	return nil
+}
+
+func (x *BreakdownAudienceResponse) GetInfo() *v1.AnswerInfo {
+	if x != nil {
+		return x.Info
+	}
+	return nil
+}
+
+// Request of OverlapAudiences.
+type OverlapAudiencesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The audiences, 2 to 50.
+	Audiences []*AudienceRef `protobuf:"bytes,1,rep,name=audiences,proto3" json:"audiences,omitempty"`
+	// How fresh the answer has to be.
+	Consistency   *v1.Consistency `protobuf:"bytes,2,opt,name=consistency,proto3" json:"consistency,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OverlapAudiencesRequest) Reset() {
+	*x = OverlapAudiencesRequest{}
+	mi := &file_narrowcast_campaign_v1_audience_service_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OverlapAudiencesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OverlapAudiencesRequest) ProtoMessage() {}
+
+func (x *OverlapAudiencesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_narrowcast_campaign_v1_audience_service_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OverlapAudiencesRequest.ProtoReflect.Descriptor instead.
+func (*OverlapAudiencesRequest) Descriptor() ([]byte, []int) {
+	return file_narrowcast_campaign_v1_audience_service_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *OverlapAudiencesRequest) GetAudiences() []*AudienceRef {
+	if x != nil {
+		return x.Audiences
+	}
+	return nil
+}
+
+func (x *OverlapAudiencesRequest) GetConsistency() *v1.Consistency {
+	if x != nil {
+		return x.Consistency
+	}
+	return nil
+}
+
+// Answer of OverlapAudiences.
+type OverlapAudiencesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Members of each audience, in the order asked for.
+	Counts []int64 `protobuf:"varint,1,rep,packed,name=counts,proto3" json:"counts,omitempty"`
+	// All pairs: those of the first audience, then those of the second with what follows it, and so on.
+	Pairs []*OverlapAudiencesResponse_Pair `protobuf:"bytes,2,rep,name=pairs,proto3" json:"pairs,omitempty"`
+	// All profiles.
+	Base int64 `protobuf:"varint,3,opt,name=base,proto3" json:"base,omitempty"`
+	// What the answer was made from.
+	Info          *v1.AnswerInfo `protobuf:"bytes,4,opt,name=info,proto3" json:"info,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OverlapAudiencesResponse) Reset() {
+	*x = OverlapAudiencesResponse{}
+	mi := &file_narrowcast_campaign_v1_audience_service_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OverlapAudiencesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OverlapAudiencesResponse) ProtoMessage() {}
+
+func (x *OverlapAudiencesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_narrowcast_campaign_v1_audience_service_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OverlapAudiencesResponse.ProtoReflect.Descriptor instead.
+func (*OverlapAudiencesResponse) Descriptor() ([]byte, []int) {
+	return file_narrowcast_campaign_v1_audience_service_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *OverlapAudiencesResponse) GetCounts() []int64 {
+	if x != nil {
+		return x.Counts
+	}
+	return nil
+}
+
+func (x *OverlapAudiencesResponse) GetPairs() []*OverlapAudiencesResponse_Pair {
+	if x != nil {
+		return x.Pairs
+	}
+	return nil
+}
+
+func (x *OverlapAudiencesResponse) GetBase() int64 {
+	if x != nil {
+		return x.Base
+	}
+	return 0
+}
+
+func (x *OverlapAudiencesResponse) GetInfo() *v1.AnswerInfo {
+	if x != nil {
+		return x.Info
+	}
+	return nil
+}
+
 // Request of ExplainProfile.
 type ExplainProfileRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -825,7 +1092,7 @@ type ExplainProfileRequest struct {
 
 func (x *ExplainProfileRequest) Reset() {
 	*x = ExplainProfileRequest{}
-	mi := &file_narrowcast_campaign_v1_audience_service_proto_msgTypes[12]
+	mi := &file_narrowcast_campaign_v1_audience_service_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -837,7 +1104,7 @@ func (x *ExplainProfileRequest) String() string {
 func (*ExplainProfileRequest) ProtoMessage() {}
 
 func (x *ExplainProfileRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_narrowcast_campaign_v1_audience_service_proto_msgTypes[12]
+	mi := &file_narrowcast_campaign_v1_audience_service_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -850,7 +1117,7 @@ func (x *ExplainProfileRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainProfileRequest.ProtoReflect.Descriptor instead.
 func (*ExplainProfileRequest) Descriptor() ([]byte, []int) {
-	return file_narrowcast_campaign_v1_audience_service_proto_rawDescGZIP(), []int{12}
+	return file_narrowcast_campaign_v1_audience_service_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ExplainProfileRequest) GetAudience() *AudienceRef {
@@ -889,7 +1156,7 @@ type ExplainProfileResponse struct {
 
 func (x *ExplainProfileResponse) Reset() {
 	*x = ExplainProfileResponse{}
-	mi := &file_narrowcast_campaign_v1_audience_service_proto_msgTypes[13]
+	mi := &file_narrowcast_campaign_v1_audience_service_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -901,7 +1168,7 @@ func (x *ExplainProfileResponse) String() string {
 func (*ExplainProfileResponse) ProtoMessage() {}
 
 func (x *ExplainProfileResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_narrowcast_campaign_v1_audience_service_proto_msgTypes[13]
+	mi := &file_narrowcast_campaign_v1_audience_service_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -914,7 +1181,7 @@ func (x *ExplainProfileResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainProfileResponse.ProtoReflect.Descriptor instead.
 func (*ExplainProfileResponse) Descriptor() ([]byte, []int) {
-	return file_narrowcast_campaign_v1_audience_service_proto_rawDescGZIP(), []int{13}
+	return file_narrowcast_campaign_v1_audience_service_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ExplainProfileResponse) GetMember() bool {
@@ -953,7 +1220,7 @@ type CountAudienceResponse_Step struct {
 
 func (x *CountAudienceResponse_Step) Reset() {
 	*x = CountAudienceResponse_Step{}
-	mi := &file_narrowcast_campaign_v1_audience_service_proto_msgTypes[14]
+	mi := &file_narrowcast_campaign_v1_audience_service_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -965,7 +1232,7 @@ func (x *CountAudienceResponse_Step) String() string {
 func (*CountAudienceResponse_Step) ProtoMessage() {}
 
 func (x *CountAudienceResponse_Step) ProtoReflect() protoreflect.Message {
-	mi := &file_narrowcast_campaign_v1_audience_service_proto_msgTypes[14]
+	mi := &file_narrowcast_campaign_v1_audience_service_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1002,6 +1269,209 @@ func (x *CountAudienceResponse_Step) GetCount() int64 {
 	return 0
 }
 
+// One attribute to count by.
+type BreakdownAudienceRequest_Dimension struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Attribute, as filters name it, such as "region", "job_level" or "custom.tier"; or "age".
+	Attribute string `protobuf:"bytes,1,opt,name=attribute,proto3" json:"attribute,omitempty"`
+	// Upper bounds, not included, of the bands of an age, number or date, ascending: {18, 25} makes <18, 18-24 and 25+. Ages in
+	// years, dates as days since 1970-01-01, decimals in units. Empty for an age: decades.
+	Bounds []float64 `protobuf:"fixed64,2,rep,packed,name=bounds,proto3" json:"bounds,omitempty"`
+	// Values to tell apart; all others are counted together. Empty: all that anybody has.
+	Values        []string `protobuf:"bytes,3,rep,name=values,proto3" json:"values,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BreakdownAudienceRequest_Dimension) Reset() {
+	*x = BreakdownAudienceRequest_Dimension{}
+	mi := &file_narrowcast_campaign_v1_audience_service_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BreakdownAudienceRequest_Dimension) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BreakdownAudienceRequest_Dimension) ProtoMessage() {}
+
+func (x *BreakdownAudienceRequest_Dimension) ProtoReflect() protoreflect.Message {
+	mi := &file_narrowcast_campaign_v1_audience_service_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BreakdownAudienceRequest_Dimension.ProtoReflect.Descriptor instead.
+func (*BreakdownAudienceRequest_Dimension) Descriptor() ([]byte, []int) {
+	return file_narrowcast_campaign_v1_audience_service_proto_rawDescGZIP(), []int{12, 0}
+}
+
+func (x *BreakdownAudienceRequest_Dimension) GetAttribute() string {
+	if x != nil {
+		return x.Attribute
+	}
+	return ""
+}
+
+func (x *BreakdownAudienceRequest_Dimension) GetBounds() []float64 {
+	if x != nil {
+		return x.Bounds
+	}
+	return nil
+}
+
+func (x *BreakdownAudienceRequest_Dimension) GetValues() []string {
+	if x != nil {
+		return x.Values
+	}
+	return nil
+}
+
+// One side of the table.
+type BreakdownAudienceResponse_Axis struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The attribute.
+	Attribute string `protobuf:"bytes,1,opt,name=attribute,proto3" json:"attribute,omitempty"`
+	// The values or bands, in the order of the attribute, or else of the text. Behind them every axis has two places more: for
+	// members with another value, and for those without one.
+	Values        []string `protobuf:"bytes,2,rep,name=values,proto3" json:"values,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BreakdownAudienceResponse_Axis) Reset() {
+	*x = BreakdownAudienceResponse_Axis{}
+	mi := &file_narrowcast_campaign_v1_audience_service_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BreakdownAudienceResponse_Axis) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BreakdownAudienceResponse_Axis) ProtoMessage() {}
+
+func (x *BreakdownAudienceResponse_Axis) ProtoReflect() protoreflect.Message {
+	mi := &file_narrowcast_campaign_v1_audience_service_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BreakdownAudienceResponse_Axis.ProtoReflect.Descriptor instead.
+func (*BreakdownAudienceResponse_Axis) Descriptor() ([]byte, []int) {
+	return file_narrowcast_campaign_v1_audience_service_proto_rawDescGZIP(), []int{13, 0}
+}
+
+func (x *BreakdownAudienceResponse_Axis) GetAttribute() string {
+	if x != nil {
+		return x.Attribute
+	}
+	return ""
+}
+
+func (x *BreakdownAudienceResponse_Axis) GetValues() []string {
+	if x != nil {
+		return x.Values
+	}
+	return nil
+}
+
+// Two audiences.
+type OverlapAudiencesResponse_Pair struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Places in the request, counted from 0; first is less than second.
+	First int32 `protobuf:"varint,1,opt,name=first,proto3" json:"first,omitempty"`
+	// The other one's place.
+	Second int32 `protobuf:"varint,2,opt,name=second,proto3" json:"second,omitempty"`
+	// Members of both.
+	Count int64 `protobuf:"varint,3,opt,name=count,proto3" json:"count,omitempty"`
+	// Members of both by members of either (Jaccard, 1901), 0 to 1; 0 where neither has any.
+	Similarity float64 `protobuf:"fixed64,4,opt,name=similarity,proto3" json:"similarity,omitempty"`
+	// Share of the second among members of the first, by its share among everybody; 1 = no difference; 0 where one of them is empty.
+	Lift          float64 `protobuf:"fixed64,5,opt,name=lift,proto3" json:"lift,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OverlapAudiencesResponse_Pair) Reset() {
+	*x = OverlapAudiencesResponse_Pair{}
+	mi := &file_narrowcast_campaign_v1_audience_service_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OverlapAudiencesResponse_Pair) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OverlapAudiencesResponse_Pair) ProtoMessage() {}
+
+func (x *OverlapAudiencesResponse_Pair) ProtoReflect() protoreflect.Message {
+	mi := &file_narrowcast_campaign_v1_audience_service_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OverlapAudiencesResponse_Pair.ProtoReflect.Descriptor instead.
+func (*OverlapAudiencesResponse_Pair) Descriptor() ([]byte, []int) {
+	return file_narrowcast_campaign_v1_audience_service_proto_rawDescGZIP(), []int{15, 0}
+}
+
+func (x *OverlapAudiencesResponse_Pair) GetFirst() int32 {
+	if x != nil {
+		return x.First
+	}
+	return 0
+}
+
+func (x *OverlapAudiencesResponse_Pair) GetSecond() int32 {
+	if x != nil {
+		return x.Second
+	}
+	return 0
+}
+
+func (x *OverlapAudiencesResponse_Pair) GetCount() int64 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+func (x *OverlapAudiencesResponse_Pair) GetSimilarity() float64 {
+	if x != nil {
+		return x.Similarity
+	}
+	return 0
+}
+
+func (x *OverlapAudiencesResponse_Pair) GetLift() float64 {
+	if x != nil {
+		return x.Lift
+	}
+	return 0
+}
+
 // One predicate.
 type ExplainProfileResponse_Step struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1017,7 +1487,7 @@ type ExplainProfileResponse_Step struct {
 
 func (x *ExplainProfileResponse_Step) Reset() {
 	*x = ExplainProfileResponse_Step{}
-	mi := &file_narrowcast_campaign_v1_audience_service_proto_msgTypes[15]
+	mi := &file_narrowcast_campaign_v1_audience_service_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1029,7 +1499,7 @@ func (x *ExplainProfileResponse_Step) String() string {
 func (*ExplainProfileResponse_Step) ProtoMessage() {}
 
 func (x *ExplainProfileResponse_Step) ProtoReflect() protoreflect.Message {
-	mi := &file_narrowcast_campaign_v1_audience_service_proto_msgTypes[15]
+	mi := &file_narrowcast_campaign_v1_audience_service_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1042,7 +1512,7 @@ func (x *ExplainProfileResponse_Step) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainProfileResponse_Step.ProtoReflect.Descriptor instead.
 func (*ExplainProfileResponse_Step) Descriptor() ([]byte, []int) {
-	return file_narrowcast_campaign_v1_audience_service_proto_rawDescGZIP(), []int{13, 0}
+	return file_narrowcast_campaign_v1_audience_service_proto_rawDescGZIP(), []int{17, 0}
 }
 
 func (x *ExplainProfileResponse_Step) GetPart() string {
@@ -1118,7 +1588,41 @@ const file_narrowcast_campaign_v1_audience_service_proto_rawDesc = "" +
 	"\theld_back\x18\x03 \x01(\x03R\bheldBack\x12\x12\n" +
 	"\x04sent\x18\x04 \x01(\x03R\x04sent\x122\n" +
 	"\x04info\x18\x05 \x01(\v2\x1e.narrowcast.type.v1.AnswerInfoR\x04info\x12\x1a\n" +
-	"\bcomplete\x18\x06 \x01(\bR\bcomplete\"\x93\x02\n" +
+	"\bcomplete\x18\x06 \x01(\bR\bcomplete\"\x99\x03\n" +
+	"\x18BreakdownAudienceRequest\x12J\n" +
+	"\baudience\x18\x01 \x01(\v2#.narrowcast.campaign.v1.AudienceRefB\t\xe0A\x02\xbaH\x03\xc8\x01\x01R\baudience\x12i\n" +
+	"\n" +
+	"dimensions\x18\x02 \x03(\v2:.narrowcast.campaign.v1.BreakdownAudienceRequest.DimensionB\r\xe0A\x02\xbaH\a\x92\x01\x04\b\x01\x10\x04R\n" +
+	"dimensions\x12A\n" +
+	"\vconsistency\x18\x03 \x01(\v2\x1f.narrowcast.type.v1.ConsistencyR\vconsistency\x1a\x82\x01\n" +
+	"\tDimension\x12'\n" +
+	"\tattribute\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18dR\tattribute\x12 \n" +
+	"\x06bounds\x18\x02 \x03(\x01B\b\xbaH\x05\x92\x01\x02\x10dR\x06bounds\x12*\n" +
+	"\x06values\x18\x03 \x03(\tB\x12\xbaH\x0f\x92\x01\f\x10\xe8\a\x18\x01\"\x05r\x03\x18\xe8\aR\x06values\"\x87\x02\n" +
+	"\x19BreakdownAudienceResponse\x12\x14\n" +
+	"\x05count\x18\x01 \x01(\x03R\x05count\x12J\n" +
+	"\x04axes\x18\x02 \x03(\v26.narrowcast.campaign.v1.BreakdownAudienceResponse.AxisR\x04axes\x12\x16\n" +
+	"\x06counts\x18\x03 \x03(\x03R\x06counts\x122\n" +
+	"\x04info\x18\x04 \x01(\v2\x1e.narrowcast.type.v1.AnswerInfoR\x04info\x1a<\n" +
+	"\x04Axis\x12\x1c\n" +
+	"\tattribute\x18\x01 \x01(\tR\tattribute\x12\x16\n" +
+	"\x06values\x18\x02 \x03(\tR\x06values\"\xae\x01\n" +
+	"\x17OverlapAudiencesRequest\x12P\n" +
+	"\taudiences\x18\x01 \x03(\v2#.narrowcast.campaign.v1.AudienceRefB\r\xe0A\x02\xbaH\a\x92\x01\x04\b\x02\x102R\taudiences\x12A\n" +
+	"\vconsistency\x18\x02 \x01(\v2\x1f.narrowcast.type.v1.ConsistencyR\vconsistency\"\xc7\x02\n" +
+	"\x18OverlapAudiencesResponse\x12\x16\n" +
+	"\x06counts\x18\x01 \x03(\x03R\x06counts\x12K\n" +
+	"\x05pairs\x18\x02 \x03(\v25.narrowcast.campaign.v1.OverlapAudiencesResponse.PairR\x05pairs\x12\x12\n" +
+	"\x04base\x18\x03 \x01(\x03R\x04base\x122\n" +
+	"\x04info\x18\x04 \x01(\v2\x1e.narrowcast.type.v1.AnswerInfoR\x04info\x1a~\n" +
+	"\x04Pair\x12\x14\n" +
+	"\x05first\x18\x01 \x01(\x05R\x05first\x12\x16\n" +
+	"\x06second\x18\x02 \x01(\x05R\x06second\x12\x14\n" +
+	"\x05count\x18\x03 \x01(\x03R\x05count\x12\x1e\n" +
+	"\n" +
+	"similarity\x18\x04 \x01(\x01R\n" +
+	"similarity\x12\x12\n" +
+	"\x04lift\x18\x05 \x01(\x01R\x04lift\"\x93\x02\n" +
 	"\x15ExplainProfileRequest\x12J\n" +
 	"\baudience\x18\x01 \x01(\v2#.narrowcast.campaign.v1.AudienceRefB\t\xe0A\x02\xbaH\x03\xc8\x01\x01R\baudience\x12k\n" +
 	"\aprofile\x18\x02 \x01(\tBQ\xe0A\x02\xbaHKrI2G^profiles/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$R\aprofile\x12A\n" +
@@ -1135,7 +1639,7 @@ const file_narrowcast_campaign_v1_audience_service_proto_rawDesc = "" +
 	"\x13VERDICT_UNSPECIFIED\x10\x00\x12\x10\n" +
 	"\fVERDICT_TRUE\x10\x01\x12\x11\n" +
 	"\rVERDICT_FALSE\x10\x02\x12\x13\n" +
-	"\x0fVERDICT_UNKNOWN\x10\x032\xe5\t\n" +
+	"\x0fVERDICT_UNKNOWN\x10\x032\xa6\f\n" +
 	"\x0fAudienceService\x12\x9d\x01\n" +
 	"\x0eCreateAudience\x12-.narrowcast.campaign.v1.CreateAudienceRequest\x1a .narrowcast.campaign.v1.Audience\":\xdaA\x14audience,audience_id\xd8\xe2\x18\x01\x82\xd3\xe4\x93\x02\x19:\baudience\"\r/v1/audiences\x12\x86\x01\n" +
 	"\vGetAudience\x12*.narrowcast.campaign.v1.GetAudienceRequest\x1a .narrowcast.campaign.v1.Audience\")\xdaA\x04name\xd8\xe2\x18\x01\x82\xd3\xe4\x93\x02\x18\x12\x16/v1/{name=audiences/*}\x12\x8a\x01\n" +
@@ -1143,7 +1647,9 @@ const file_narrowcast_campaign_v1_audience_service_proto_rawDesc = "" +
 	"\x0eUpdateAudience\x12-.narrowcast.campaign.v1.UpdateAudienceRequest\x1a .narrowcast.campaign.v1.Audience\"L\xdaA\x14audience,update_mask\xd8\xe2\x18\x01\x82\xd3\xe4\x93\x02+:\baudience2\x1f/v1/{audience.name=audiences/*}\x12\x9a\x01\n" +
 	"\x0eDeleteAudience\x12-.narrowcast.campaign.v1.DeleteAudienceRequest\x1a..narrowcast.campaign.v1.DeleteAudienceResponse\")\xdaA\x04name\xd8\xe2\x18\x01\x82\xd3\xe4\x93\x02\x18*\x16/v1/{name=audiences/*}\x12\x90\x01\n" +
 	"\rCountAudience\x12,.narrowcast.campaign.v1.CountAudienceRequest\x1a-.narrowcast.campaign.v1.CountAudienceResponse\"\"\xd8\xe2\x18\x02\x82\xd3\xe4\x93\x02\x18:\x01*\"\x13/v1/audiences:count\x12\x9a\x01\n" +
-	"\rStreamMembers\x12,.narrowcast.campaign.v1.StreamMembersRequest\x1a-.narrowcast.campaign.v1.StreamMembersResponse\"*\xd8\xe2\x18\x03\x82\xd3\xe4\x93\x02 :\x01*\"\x1b/v1/audiences:streamMembers0\x01\x12\x9c\x01\n" +
+	"\rStreamMembers\x12,.narrowcast.campaign.v1.StreamMembersRequest\x1a-.narrowcast.campaign.v1.StreamMembersResponse\"*\xd8\xe2\x18\x03\x82\xd3\xe4\x93\x02 :\x01*\"\x1b/v1/audiences:streamMembers0\x01\x12\xa0\x01\n" +
+	"\x11BreakdownAudience\x120.narrowcast.campaign.v1.BreakdownAudienceRequest\x1a1.narrowcast.campaign.v1.BreakdownAudienceResponse\"&\xd8\xe2\x18\x02\x82\xd3\xe4\x93\x02\x1c:\x01*\"\x17/v1/audiences:breakdown\x12\x9b\x01\n" +
+	"\x10OverlapAudiences\x12/.narrowcast.campaign.v1.OverlapAudiencesRequest\x1a0.narrowcast.campaign.v1.OverlapAudiencesResponse\"$\xd8\xe2\x18\x02\x82\xd3\xe4\x93\x02\x1a:\x01*\"\x15/v1/audiences:overlap\x12\x9c\x01\n" +
 	"\x0eExplainProfile\x12-.narrowcast.campaign.v1.ExplainProfileRequest\x1a..narrowcast.campaign.v1.ExplainProfileResponse\"+\xd8\xe2\x18\x04\x82\xd3\xe4\x93\x02!:\x01*\"\x1c/v1/audiences:explainProfileBQZOgithub.com/narrowcast/narrowcast/proto/gen/go/narrowcast/campaign/v1;campaignv1b\x06proto3"
 
 var (
@@ -1159,70 +1665,90 @@ func file_narrowcast_campaign_v1_audience_service_proto_rawDescGZIP() []byte {
 }
 
 var file_narrowcast_campaign_v1_audience_service_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_narrowcast_campaign_v1_audience_service_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
+var file_narrowcast_campaign_v1_audience_service_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
 var file_narrowcast_campaign_v1_audience_service_proto_goTypes = []any{
-	(ExplainProfileResponse_Verdict)(0), // 0: narrowcast.campaign.v1.ExplainProfileResponse.Verdict
-	(*AudienceRef)(nil),                 // 1: narrowcast.campaign.v1.AudienceRef
-	(*CreateAudienceRequest)(nil),       // 2: narrowcast.campaign.v1.CreateAudienceRequest
-	(*GetAudienceRequest)(nil),          // 3: narrowcast.campaign.v1.GetAudienceRequest
-	(*ListAudiencesRequest)(nil),        // 4: narrowcast.campaign.v1.ListAudiencesRequest
-	(*ListAudiencesResponse)(nil),       // 5: narrowcast.campaign.v1.ListAudiencesResponse
-	(*UpdateAudienceRequest)(nil),       // 6: narrowcast.campaign.v1.UpdateAudienceRequest
-	(*DeleteAudienceRequest)(nil),       // 7: narrowcast.campaign.v1.DeleteAudienceRequest
-	(*DeleteAudienceResponse)(nil),      // 8: narrowcast.campaign.v1.DeleteAudienceResponse
-	(*CountAudienceRequest)(nil),        // 9: narrowcast.campaign.v1.CountAudienceRequest
-	(*CountAudienceResponse)(nil),       // 10: narrowcast.campaign.v1.CountAudienceResponse
-	(*StreamMembersRequest)(nil),        // 11: narrowcast.campaign.v1.StreamMembersRequest
-	(*StreamMembersResponse)(nil),       // 12: narrowcast.campaign.v1.StreamMembersResponse
-	(*ExplainProfileRequest)(nil),       // 13: narrowcast.campaign.v1.ExplainProfileRequest
-	(*ExplainProfileResponse)(nil),      // 14: narrowcast.campaign.v1.ExplainProfileResponse
-	(*CountAudienceResponse_Step)(nil),  // 15: narrowcast.campaign.v1.CountAudienceResponse.Step
-	(*ExplainProfileResponse_Step)(nil), // 16: narrowcast.campaign.v1.ExplainProfileResponse.Step
-	(*AudienceSpec)(nil),                // 17: narrowcast.campaign.v1.AudienceSpec
-	(*Audience)(nil),                    // 18: narrowcast.campaign.v1.Audience
-	(*fieldmaskpb.FieldMask)(nil),       // 19: google.protobuf.FieldMask
-	(*v1.Consistency)(nil),              // 20: narrowcast.type.v1.Consistency
-	(*v1.AnswerInfo)(nil),               // 21: narrowcast.type.v1.AnswerInfo
+	(ExplainProfileResponse_Verdict)(0),        // 0: narrowcast.campaign.v1.ExplainProfileResponse.Verdict
+	(*AudienceRef)(nil),                        // 1: narrowcast.campaign.v1.AudienceRef
+	(*CreateAudienceRequest)(nil),              // 2: narrowcast.campaign.v1.CreateAudienceRequest
+	(*GetAudienceRequest)(nil),                 // 3: narrowcast.campaign.v1.GetAudienceRequest
+	(*ListAudiencesRequest)(nil),               // 4: narrowcast.campaign.v1.ListAudiencesRequest
+	(*ListAudiencesResponse)(nil),              // 5: narrowcast.campaign.v1.ListAudiencesResponse
+	(*UpdateAudienceRequest)(nil),              // 6: narrowcast.campaign.v1.UpdateAudienceRequest
+	(*DeleteAudienceRequest)(nil),              // 7: narrowcast.campaign.v1.DeleteAudienceRequest
+	(*DeleteAudienceResponse)(nil),             // 8: narrowcast.campaign.v1.DeleteAudienceResponse
+	(*CountAudienceRequest)(nil),               // 9: narrowcast.campaign.v1.CountAudienceRequest
+	(*CountAudienceResponse)(nil),              // 10: narrowcast.campaign.v1.CountAudienceResponse
+	(*StreamMembersRequest)(nil),               // 11: narrowcast.campaign.v1.StreamMembersRequest
+	(*StreamMembersResponse)(nil),              // 12: narrowcast.campaign.v1.StreamMembersResponse
+	(*BreakdownAudienceRequest)(nil),           // 13: narrowcast.campaign.v1.BreakdownAudienceRequest
+	(*BreakdownAudienceResponse)(nil),          // 14: narrowcast.campaign.v1.BreakdownAudienceResponse
+	(*OverlapAudiencesRequest)(nil),            // 15: narrowcast.campaign.v1.OverlapAudiencesRequest
+	(*OverlapAudiencesResponse)(nil),           // 16: narrowcast.campaign.v1.OverlapAudiencesResponse
+	(*ExplainProfileRequest)(nil),              // 17: narrowcast.campaign.v1.ExplainProfileRequest
+	(*ExplainProfileResponse)(nil),             // 18: narrowcast.campaign.v1.ExplainProfileResponse
+	(*CountAudienceResponse_Step)(nil),         // 19: narrowcast.campaign.v1.CountAudienceResponse.Step
+	(*BreakdownAudienceRequest_Dimension)(nil), // 20: narrowcast.campaign.v1.BreakdownAudienceRequest.Dimension
+	(*BreakdownAudienceResponse_Axis)(nil),     // 21: narrowcast.campaign.v1.BreakdownAudienceResponse.Axis
+	(*OverlapAudiencesResponse_Pair)(nil),      // 22: narrowcast.campaign.v1.OverlapAudiencesResponse.Pair
+	(*ExplainProfileResponse_Step)(nil),        // 23: narrowcast.campaign.v1.ExplainProfileResponse.Step
+	(*AudienceSpec)(nil),                       // 24: narrowcast.campaign.v1.AudienceSpec
+	(*Audience)(nil),                           // 25: narrowcast.campaign.v1.Audience
+	(*fieldmaskpb.FieldMask)(nil),              // 26: google.protobuf.FieldMask
+	(*v1.Consistency)(nil),                     // 27: narrowcast.type.v1.Consistency
+	(*v1.AnswerInfo)(nil),                      // 28: narrowcast.type.v1.AnswerInfo
 }
 var file_narrowcast_campaign_v1_audience_service_proto_depIdxs = []int32{
-	17, // 0: narrowcast.campaign.v1.AudienceRef.spec:type_name -> narrowcast.campaign.v1.AudienceSpec
-	18, // 1: narrowcast.campaign.v1.CreateAudienceRequest.audience:type_name -> narrowcast.campaign.v1.Audience
-	18, // 2: narrowcast.campaign.v1.ListAudiencesResponse.audiences:type_name -> narrowcast.campaign.v1.Audience
-	18, // 3: narrowcast.campaign.v1.UpdateAudienceRequest.audience:type_name -> narrowcast.campaign.v1.Audience
-	19, // 4: narrowcast.campaign.v1.UpdateAudienceRequest.update_mask:type_name -> google.protobuf.FieldMask
+	24, // 0: narrowcast.campaign.v1.AudienceRef.spec:type_name -> narrowcast.campaign.v1.AudienceSpec
+	25, // 1: narrowcast.campaign.v1.CreateAudienceRequest.audience:type_name -> narrowcast.campaign.v1.Audience
+	25, // 2: narrowcast.campaign.v1.ListAudiencesResponse.audiences:type_name -> narrowcast.campaign.v1.Audience
+	25, // 3: narrowcast.campaign.v1.UpdateAudienceRequest.audience:type_name -> narrowcast.campaign.v1.Audience
+	26, // 4: narrowcast.campaign.v1.UpdateAudienceRequest.update_mask:type_name -> google.protobuf.FieldMask
 	1,  // 5: narrowcast.campaign.v1.CountAudienceRequest.audience:type_name -> narrowcast.campaign.v1.AudienceRef
-	20, // 6: narrowcast.campaign.v1.CountAudienceRequest.consistency:type_name -> narrowcast.type.v1.Consistency
-	15, // 7: narrowcast.campaign.v1.CountAudienceResponse.steps:type_name -> narrowcast.campaign.v1.CountAudienceResponse.Step
-	21, // 8: narrowcast.campaign.v1.CountAudienceResponse.info:type_name -> narrowcast.type.v1.AnswerInfo
+	27, // 6: narrowcast.campaign.v1.CountAudienceRequest.consistency:type_name -> narrowcast.type.v1.Consistency
+	19, // 7: narrowcast.campaign.v1.CountAudienceResponse.steps:type_name -> narrowcast.campaign.v1.CountAudienceResponse.Step
+	28, // 8: narrowcast.campaign.v1.CountAudienceResponse.info:type_name -> narrowcast.type.v1.AnswerInfo
 	1,  // 9: narrowcast.campaign.v1.StreamMembersRequest.audience:type_name -> narrowcast.campaign.v1.AudienceRef
-	20, // 10: narrowcast.campaign.v1.StreamMembersRequest.consistency:type_name -> narrowcast.type.v1.Consistency
-	21, // 11: narrowcast.campaign.v1.StreamMembersResponse.info:type_name -> narrowcast.type.v1.AnswerInfo
-	1,  // 12: narrowcast.campaign.v1.ExplainProfileRequest.audience:type_name -> narrowcast.campaign.v1.AudienceRef
-	20, // 13: narrowcast.campaign.v1.ExplainProfileRequest.consistency:type_name -> narrowcast.type.v1.Consistency
-	16, // 14: narrowcast.campaign.v1.ExplainProfileResponse.steps:type_name -> narrowcast.campaign.v1.ExplainProfileResponse.Step
-	21, // 15: narrowcast.campaign.v1.ExplainProfileResponse.info:type_name -> narrowcast.type.v1.AnswerInfo
-	0,  // 16: narrowcast.campaign.v1.ExplainProfileResponse.Step.verdict:type_name -> narrowcast.campaign.v1.ExplainProfileResponse.Verdict
-	2,  // 17: narrowcast.campaign.v1.AudienceService.CreateAudience:input_type -> narrowcast.campaign.v1.CreateAudienceRequest
-	3,  // 18: narrowcast.campaign.v1.AudienceService.GetAudience:input_type -> narrowcast.campaign.v1.GetAudienceRequest
-	4,  // 19: narrowcast.campaign.v1.AudienceService.ListAudiences:input_type -> narrowcast.campaign.v1.ListAudiencesRequest
-	6,  // 20: narrowcast.campaign.v1.AudienceService.UpdateAudience:input_type -> narrowcast.campaign.v1.UpdateAudienceRequest
-	7,  // 21: narrowcast.campaign.v1.AudienceService.DeleteAudience:input_type -> narrowcast.campaign.v1.DeleteAudienceRequest
-	9,  // 22: narrowcast.campaign.v1.AudienceService.CountAudience:input_type -> narrowcast.campaign.v1.CountAudienceRequest
-	11, // 23: narrowcast.campaign.v1.AudienceService.StreamMembers:input_type -> narrowcast.campaign.v1.StreamMembersRequest
-	13, // 24: narrowcast.campaign.v1.AudienceService.ExplainProfile:input_type -> narrowcast.campaign.v1.ExplainProfileRequest
-	18, // 25: narrowcast.campaign.v1.AudienceService.CreateAudience:output_type -> narrowcast.campaign.v1.Audience
-	18, // 26: narrowcast.campaign.v1.AudienceService.GetAudience:output_type -> narrowcast.campaign.v1.Audience
-	5,  // 27: narrowcast.campaign.v1.AudienceService.ListAudiences:output_type -> narrowcast.campaign.v1.ListAudiencesResponse
-	18, // 28: narrowcast.campaign.v1.AudienceService.UpdateAudience:output_type -> narrowcast.campaign.v1.Audience
-	8,  // 29: narrowcast.campaign.v1.AudienceService.DeleteAudience:output_type -> narrowcast.campaign.v1.DeleteAudienceResponse
-	10, // 30: narrowcast.campaign.v1.AudienceService.CountAudience:output_type -> narrowcast.campaign.v1.CountAudienceResponse
-	12, // 31: narrowcast.campaign.v1.AudienceService.StreamMembers:output_type -> narrowcast.campaign.v1.StreamMembersResponse
-	14, // 32: narrowcast.campaign.v1.AudienceService.ExplainProfile:output_type -> narrowcast.campaign.v1.ExplainProfileResponse
-	25, // [25:33] is the sub-list for method output_type
-	17, // [17:25] is the sub-list for method input_type
-	17, // [17:17] is the sub-list for extension type_name
-	17, // [17:17] is the sub-list for extension extendee
-	0,  // [0:17] is the sub-list for field type_name
+	27, // 10: narrowcast.campaign.v1.StreamMembersRequest.consistency:type_name -> narrowcast.type.v1.Consistency
+	28, // 11: narrowcast.campaign.v1.StreamMembersResponse.info:type_name -> narrowcast.type.v1.AnswerInfo
+	1,  // 12: narrowcast.campaign.v1.BreakdownAudienceRequest.audience:type_name -> narrowcast.campaign.v1.AudienceRef
+	20, // 13: narrowcast.campaign.v1.BreakdownAudienceRequest.dimensions:type_name -> narrowcast.campaign.v1.BreakdownAudienceRequest.Dimension
+	27, // 14: narrowcast.campaign.v1.BreakdownAudienceRequest.consistency:type_name -> narrowcast.type.v1.Consistency
+	21, // 15: narrowcast.campaign.v1.BreakdownAudienceResponse.axes:type_name -> narrowcast.campaign.v1.BreakdownAudienceResponse.Axis
+	28, // 16: narrowcast.campaign.v1.BreakdownAudienceResponse.info:type_name -> narrowcast.type.v1.AnswerInfo
+	1,  // 17: narrowcast.campaign.v1.OverlapAudiencesRequest.audiences:type_name -> narrowcast.campaign.v1.AudienceRef
+	27, // 18: narrowcast.campaign.v1.OverlapAudiencesRequest.consistency:type_name -> narrowcast.type.v1.Consistency
+	22, // 19: narrowcast.campaign.v1.OverlapAudiencesResponse.pairs:type_name -> narrowcast.campaign.v1.OverlapAudiencesResponse.Pair
+	28, // 20: narrowcast.campaign.v1.OverlapAudiencesResponse.info:type_name -> narrowcast.type.v1.AnswerInfo
+	1,  // 21: narrowcast.campaign.v1.ExplainProfileRequest.audience:type_name -> narrowcast.campaign.v1.AudienceRef
+	27, // 22: narrowcast.campaign.v1.ExplainProfileRequest.consistency:type_name -> narrowcast.type.v1.Consistency
+	23, // 23: narrowcast.campaign.v1.ExplainProfileResponse.steps:type_name -> narrowcast.campaign.v1.ExplainProfileResponse.Step
+	28, // 24: narrowcast.campaign.v1.ExplainProfileResponse.info:type_name -> narrowcast.type.v1.AnswerInfo
+	0,  // 25: narrowcast.campaign.v1.ExplainProfileResponse.Step.verdict:type_name -> narrowcast.campaign.v1.ExplainProfileResponse.Verdict
+	2,  // 26: narrowcast.campaign.v1.AudienceService.CreateAudience:input_type -> narrowcast.campaign.v1.CreateAudienceRequest
+	3,  // 27: narrowcast.campaign.v1.AudienceService.GetAudience:input_type -> narrowcast.campaign.v1.GetAudienceRequest
+	4,  // 28: narrowcast.campaign.v1.AudienceService.ListAudiences:input_type -> narrowcast.campaign.v1.ListAudiencesRequest
+	6,  // 29: narrowcast.campaign.v1.AudienceService.UpdateAudience:input_type -> narrowcast.campaign.v1.UpdateAudienceRequest
+	7,  // 30: narrowcast.campaign.v1.AudienceService.DeleteAudience:input_type -> narrowcast.campaign.v1.DeleteAudienceRequest
+	9,  // 31: narrowcast.campaign.v1.AudienceService.CountAudience:input_type -> narrowcast.campaign.v1.CountAudienceRequest
+	11, // 32: narrowcast.campaign.v1.AudienceService.StreamMembers:input_type -> narrowcast.campaign.v1.StreamMembersRequest
+	13, // 33: narrowcast.campaign.v1.AudienceService.BreakdownAudience:input_type -> narrowcast.campaign.v1.BreakdownAudienceRequest
+	15, // 34: narrowcast.campaign.v1.AudienceService.OverlapAudiences:input_type -> narrowcast.campaign.v1.OverlapAudiencesRequest
+	17, // 35: narrowcast.campaign.v1.AudienceService.ExplainProfile:input_type -> narrowcast.campaign.v1.ExplainProfileRequest
+	25, // 36: narrowcast.campaign.v1.AudienceService.CreateAudience:output_type -> narrowcast.campaign.v1.Audience
+	25, // 37: narrowcast.campaign.v1.AudienceService.GetAudience:output_type -> narrowcast.campaign.v1.Audience
+	5,  // 38: narrowcast.campaign.v1.AudienceService.ListAudiences:output_type -> narrowcast.campaign.v1.ListAudiencesResponse
+	25, // 39: narrowcast.campaign.v1.AudienceService.UpdateAudience:output_type -> narrowcast.campaign.v1.Audience
+	8,  // 40: narrowcast.campaign.v1.AudienceService.DeleteAudience:output_type -> narrowcast.campaign.v1.DeleteAudienceResponse
+	10, // 41: narrowcast.campaign.v1.AudienceService.CountAudience:output_type -> narrowcast.campaign.v1.CountAudienceResponse
+	12, // 42: narrowcast.campaign.v1.AudienceService.StreamMembers:output_type -> narrowcast.campaign.v1.StreamMembersResponse
+	14, // 43: narrowcast.campaign.v1.AudienceService.BreakdownAudience:output_type -> narrowcast.campaign.v1.BreakdownAudienceResponse
+	16, // 44: narrowcast.campaign.v1.AudienceService.OverlapAudiences:output_type -> narrowcast.campaign.v1.OverlapAudiencesResponse
+	18, // 45: narrowcast.campaign.v1.AudienceService.ExplainProfile:output_type -> narrowcast.campaign.v1.ExplainProfileResponse
+	36, // [36:46] is the sub-list for method output_type
+	26, // [26:36] is the sub-list for method input_type
+	26, // [26:26] is the sub-list for extension type_name
+	26, // [26:26] is the sub-list for extension extendee
+	0,  // [0:26] is the sub-list for field type_name
 }
 
 func init() { file_narrowcast_campaign_v1_audience_service_proto_init() }
@@ -1241,7 +1767,7 @@ func file_narrowcast_campaign_v1_audience_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_narrowcast_campaign_v1_audience_service_proto_rawDesc), len(file_narrowcast_campaign_v1_audience_service_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   16,
+			NumMessages:   23,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -19,14 +19,16 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	AudienceService_CreateAudience_FullMethodName = "/narrowcast.campaign.v1.AudienceService/CreateAudience"
-	AudienceService_GetAudience_FullMethodName    = "/narrowcast.campaign.v1.AudienceService/GetAudience"
-	AudienceService_ListAudiences_FullMethodName  = "/narrowcast.campaign.v1.AudienceService/ListAudiences"
-	AudienceService_UpdateAudience_FullMethodName = "/narrowcast.campaign.v1.AudienceService/UpdateAudience"
-	AudienceService_DeleteAudience_FullMethodName = "/narrowcast.campaign.v1.AudienceService/DeleteAudience"
-	AudienceService_CountAudience_FullMethodName  = "/narrowcast.campaign.v1.AudienceService/CountAudience"
-	AudienceService_StreamMembers_FullMethodName  = "/narrowcast.campaign.v1.AudienceService/StreamMembers"
-	AudienceService_ExplainProfile_FullMethodName = "/narrowcast.campaign.v1.AudienceService/ExplainProfile"
+	AudienceService_CreateAudience_FullMethodName    = "/narrowcast.campaign.v1.AudienceService/CreateAudience"
+	AudienceService_GetAudience_FullMethodName       = "/narrowcast.campaign.v1.AudienceService/GetAudience"
+	AudienceService_ListAudiences_FullMethodName     = "/narrowcast.campaign.v1.AudienceService/ListAudiences"
+	AudienceService_UpdateAudience_FullMethodName    = "/narrowcast.campaign.v1.AudienceService/UpdateAudience"
+	AudienceService_DeleteAudience_FullMethodName    = "/narrowcast.campaign.v1.AudienceService/DeleteAudience"
+	AudienceService_CountAudience_FullMethodName     = "/narrowcast.campaign.v1.AudienceService/CountAudience"
+	AudienceService_StreamMembers_FullMethodName     = "/narrowcast.campaign.v1.AudienceService/StreamMembers"
+	AudienceService_BreakdownAudience_FullMethodName = "/narrowcast.campaign.v1.AudienceService/BreakdownAudience"
+	AudienceService_OverlapAudiences_FullMethodName  = "/narrowcast.campaign.v1.AudienceService/OverlapAudiences"
+	AudienceService_ExplainProfile_FullMethodName    = "/narrowcast.campaign.v1.AudienceService/ExplainProfile"
 )
 
 // AudienceServiceClient is the client API for AudienceService service.
@@ -51,6 +53,10 @@ type AudienceServiceClient interface {
 	// gone since is held back. The last message says how many were. A stream that broke goes on after a resume token: under
 	// the newest state, nobody twice.
 	StreamMembers(ctx context.Context, in *StreamMembersRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[StreamMembersResponse], error)
+	// Counts an audience by the values of up to four attributes at once: a cross table.
+	BreakdownAudience(ctx context.Context, in *BreakdownAudienceRequest, opts ...grpc.CallOption) (*BreakdownAudienceResponse, error)
+	// Counts what each two of several audiences have in common.
+	OverlapAudiences(ctx context.Context, in *OverlapAudiencesRequest, opts ...grpc.CallOption) (*OverlapAudiencesResponse, error)
 	// Says of one profile which predicates of an audience hold.
 	ExplainProfile(ctx context.Context, in *ExplainProfileRequest, opts ...grpc.CallOption) (*ExplainProfileResponse, error)
 }
@@ -142,6 +148,26 @@ func (c *audienceServiceClient) StreamMembers(ctx context.Context, in *StreamMem
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type AudienceService_StreamMembersClient = grpc.ServerStreamingClient[StreamMembersResponse]
 
+func (c *audienceServiceClient) BreakdownAudience(ctx context.Context, in *BreakdownAudienceRequest, opts ...grpc.CallOption) (*BreakdownAudienceResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(BreakdownAudienceResponse)
+	err := c.cc.Invoke(ctx, AudienceService_BreakdownAudience_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *audienceServiceClient) OverlapAudiences(ctx context.Context, in *OverlapAudiencesRequest, opts ...grpc.CallOption) (*OverlapAudiencesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(OverlapAudiencesResponse)
+	err := c.cc.Invoke(ctx, AudienceService_OverlapAudiences_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *audienceServiceClient) ExplainProfile(ctx context.Context, in *ExplainProfileRequest, opts ...grpc.CallOption) (*ExplainProfileResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ExplainProfileResponse)
@@ -174,6 +200,10 @@ type AudienceServiceServer interface {
 	// gone since is held back. The last message says how many were. A stream that broke goes on after a resume token: under
 	// the newest state, nobody twice.
 	StreamMembers(*StreamMembersRequest, grpc.ServerStreamingServer[StreamMembersResponse]) error
+	// Counts an audience by the values of up to four attributes at once: a cross table.
+	BreakdownAudience(context.Context, *BreakdownAudienceRequest) (*BreakdownAudienceResponse, error)
+	// Counts what each two of several audiences have in common.
+	OverlapAudiences(context.Context, *OverlapAudiencesRequest) (*OverlapAudiencesResponse, error)
 	// Says of one profile which predicates of an audience hold.
 	ExplainProfile(context.Context, *ExplainProfileRequest) (*ExplainProfileResponse, error)
 	mustEmbedUnimplementedAudienceServiceServer()
@@ -206,6 +236,12 @@ func (UnimplementedAudienceServiceServer) CountAudience(context.Context, *CountA
 }
 func (UnimplementedAudienceServiceServer) StreamMembers(*StreamMembersRequest, grpc.ServerStreamingServer[StreamMembersResponse]) error {
 	return status.Error(codes.Unimplemented, "method StreamMembers not implemented")
+}
+func (UnimplementedAudienceServiceServer) BreakdownAudience(context.Context, *BreakdownAudienceRequest) (*BreakdownAudienceResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method BreakdownAudience not implemented")
+}
+func (UnimplementedAudienceServiceServer) OverlapAudiences(context.Context, *OverlapAudiencesRequest) (*OverlapAudiencesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method OverlapAudiences not implemented")
 }
 func (UnimplementedAudienceServiceServer) ExplainProfile(context.Context, *ExplainProfileRequest) (*ExplainProfileResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ExplainProfile not implemented")
@@ -350,6 +386,42 @@ func _AudienceService_StreamMembers_Handler(srv interface{}, stream grpc.ServerS
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type AudienceService_StreamMembersServer = grpc.ServerStreamingServer[StreamMembersResponse]
 
+func _AudienceService_BreakdownAudience_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(BreakdownAudienceRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AudienceServiceServer).BreakdownAudience(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AudienceService_BreakdownAudience_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AudienceServiceServer).BreakdownAudience(ctx, req.(*BreakdownAudienceRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AudienceService_OverlapAudiences_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(OverlapAudiencesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AudienceServiceServer).OverlapAudiences(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AudienceService_OverlapAudiences_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AudienceServiceServer).OverlapAudiences(ctx, req.(*OverlapAudiencesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _AudienceService_ExplainProfile_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ExplainProfileRequest)
 	if err := dec(in); err != nil {
@@ -398,6 +470,14 @@ var AudienceService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "CountAudience",
 			Handler:    _AudienceService_CountAudience_Handler,
+		},
+		{
+			MethodName: "BreakdownAudience",
+			Handler:    _AudienceService_BreakdownAudience_Handler,
+		},
+		{
+			MethodName: "OverlapAudiences",
+			Handler:    _AudienceService_OverlapAudiences_Handler,
 		},
 		{
 			MethodName: "ExplainProfile",

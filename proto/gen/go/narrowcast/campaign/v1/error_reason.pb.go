@@ -122,6 +122,8 @@ const (
 	ErrorReason_ERROR_REASON_READER_TOO_SLOW ErrorReason = 46
 	// Several fields are wrong, for different reasons; BadRequest names each with its own.
 	ErrorReason_ERROR_REASON_INVALID_FIELDS ErrorReason = 47
+	// A breakdown has more values or cells than an answer holds: fewer dimensions, bands, or stated values; metadata: limit.
+	ErrorReason_ERROR_REASON_TABLE_TOO_LARGE ErrorReason = 48
 )
 
 // Enum value maps for ErrorReason.
@@ -175,6 +177,7 @@ var (
 		45: "ERROR_REASON_GATE_DENIED",
 		46: "ERROR_REASON_READER_TOO_SLOW",
 		47: "ERROR_REASON_INVALID_FIELDS",
+		48: "ERROR_REASON_TABLE_TOO_LARGE",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":            0,
@@ -225,6 +228,7 @@ var (
 		"ERROR_REASON_GATE_DENIED":            45,
 		"ERROR_REASON_READER_TOO_SLOW":        46,
 		"ERROR_REASON_INVALID_FIELDS":         47,
+		"ERROR_REASON_TABLE_TOO_LARGE":        48,
 	}
 )
 
@@ -259,7 +263,7 @@ var File_narrowcast_campaign_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_narrowcast_campaign_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	")narrowcast/campaign/v1/error_reason.proto\x12\x16narrowcast.campaign.v1*\xf5\f\n" +
+	")narrowcast/campaign/v1/error_reason.proto\x12\x16narrowcast.campaign.v1*\x97\r\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\"\n" +
 	"\x1eERROR_REASON_VALIDATION_FAILED\x10\x01\x12#\n" +
@@ -309,7 +313,8 @@ const file_narrowcast_campaign_v1_error_reason_proto_rawDesc = "" +
 	"\x15ERROR_REASON_INTERNAL\x10,\x12\x1c\n" +
 	"\x18ERROR_REASON_GATE_DENIED\x10-\x12 \n" +
 	"\x1cERROR_REASON_READER_TOO_SLOW\x10.\x12\x1f\n" +
-	"\x1bERROR_REASON_INVALID_FIELDS\x10/BQZOgithub.com/narrowcast/narrowcast/proto/gen/go/narrowcast/campaign/v1;campaignv1b\x06proto3"
+	"\x1bERROR_REASON_INVALID_FIELDS\x10/\x12 \n" +
+	"\x1cERROR_REASON_TABLE_TOO_LARGE\x100BQZOgithub.com/narrowcast/narrowcast/proto/gen/go/narrowcast/campaign/v1;campaignv1b\x06proto3"
 
 var (
 	file_narrowcast_campaign_v1_error_reason_proto_rawDescOnce sync.Once

@@ -1,0 +1,512 @@
+package audience
+
+import (
+	"maps"
+	"math/bits"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/narrowcast/narrowcast/pkg/fault"
+)
+
+// ReasonTableTooLarge is the reason of a table that has more values or cells than one may have.
+const ReasonTableTooLarge = "TABLE_TOO_LARGE"
+
+// Bounds of a table.
+const (
+	// MaxTableValues is the most values of one axis.
+	MaxTableValues = 1000
+	// MaxTableCells is the most cells, those for other values and for none included.
+	MaxTableCells = 100_000
+	maxAxes       = 8
+)
+
+// Table counts members by several attributes at once. Each axis has a place for each value and two more, for other values and for
+// none. A member of a TextList counts in the cell of each element, and of a Region in that of the code and of all that it lies in; under
+// every other attribute in one. A Table is for one goroutine; tables of the same axes are merged.
+type Table struct {
+	axes    []tableAxis
+	counts  []uint64
+	members uint64
+}
+
+// tableAxis is one side of a table.
+type tableAxis struct {
+	d      Breakdown
+	a      *Attribute
+	values []string
+	stride int
+	rows   []Field        // by value, of attributes that are kept in rows
+	nums   map[int64]int  // by value, of columns of numbers that have no bands
+	texts  map[string]int // by value, of columns of texts
+	column Field          // of attributes that are kept in columns
+
+	// Of the block that is added.
+	present Row
+	held    []Row // by value
+	c, last *Column
+}
+
+// several reports whether one member can be in several places of the axis.
+func (x *tableAxis) several() bool { return x.a.Kind == KindRegion || x.a.Kind == KindTextList }
+
+func (x *tableAxis) other() int   { return len(x.values) }
+func (x *tableAxis) missing() int { return len(x.values) + 1 }
+
+// NewTable makes an empty table. Where the values of a breakdown have to be known (see Open), they must be stated, as Values lists them.
+//
+// Errors: Invalid, with the reason TABLE_TOO_LARGE or those of Breakdown.
+func NewTable(s *Schema, by []Breakdown) (*Table, error) {
+	if len(by) == 0 || len(by) > maxAxes {
+		return nil, fault.Newf(fault.Invalid, ReasonInvalidPredicate, "a table has 1 to %d axes", maxAxes)
+	}
+	t := &Table{axes: make([]tableAxis, len(by))}
+	cells := 1
+	for i := range slices.Backward(by) {
+		x := &t.axes[i]
+		if err := x.init(s, by[i]); err != nil {
+			return nil, err
+		}
+		x.stride = cells
+		if cells *= len(x.values) + 2; len(x.values) > MaxTableValues || cells > MaxTableCells {
+			return nil, tableTooLarge(x.a.Name)
+		}
+	}
+	t.counts = make([]uint64, cells)
+	return t, nil
+}
+
+func tableTooLarge(attribute string) error {
+	return fault.Newf(fault.Invalid, ReasonTableTooLarge, "a table has at most %d values by one attribute and %d cells; state values, "+
+		"use wider bands, or count by fewer attributes", MaxTableValues, MaxTableCells).With("limit", MaxTableCells).With("attribute", attribute)
+}
+
+func (x *tableAxis) init(s *Schema, d Breakdown) (err error) {
+	x.d = d
+	if x.a, err = d.attribute(s); err != nil {
+		return err
+	}
+	x.column = d.columnOf(s, x.a)
+	switch {
+	case len(d.Bands) > 0:
+		for _, b := range d.Bands {
+			x.values = append(x.values, b.Label)
+		}
+	case x.a.Kind == KindDate || x.a.Kind == KindDecimal || x.a.Kind == KindMoney:
+		x.nums = make(map[int64]int, len(d.Numbers))
+		for i, n := range d.Numbers {
+			x.nums[n] = i
+			x.values = append(x.values, x.a.text(n))
+		}
+	case len(d.Values) > 0:
+		x.values = d.Values
+	case x.a.Kind == KindBool:
+		x.values = []string{"false", "true"}
+	default:
+		x.values = x.a.Values
+	}
+	if x.a.Kind == KindText {
+		x.texts = make(map[string]int, len(x.values))
+		for i, v := range x.values {
+			x.texts[v] = i
+		}
+	}
+	if x.column == "" {
+		for _, v := range x.values {
+			x.rows = append(x.rows, FactField(x.a.Name, v))
+		}
+	}
+	return nil
+}
+
+// columnOf is the column by which a breakdown divides; empty where rows do.
+func (d *Breakdown) columnOf(s *Schema, a *Attribute) Field {
+	switch a.Kind {
+	case KindText, KindDate, KindDecimal, KindBirth:
+		return a.column
+	case KindMoney:
+		return MoneyField(a.Name, d.currency(s))
+	}
+	return ""
+}
+
+// Fields returns what Add reads of a block.
+func (t *Table) Fields() []Field {
+	var fields []Field
+	for i := range t.axes {
+		x := &t.axes[i]
+		fields = append(append(fields, x.a.presence), x.rows...)
+		if x.column != "" {
+			fields = append(fields, x.column)
+		}
+		if x.a.Kind == KindBirth {
+			fields = append(fields, x.a.last)
+		}
+	}
+	return fields
+}
+
+// Values returns the values of an axis, in the order of its places.
+func (t *Table) Values(axis int) []string { return t.axes[axis].values }
+
+// Counts returns the cells, row by row: the place of the last axis changes fastest.
+func (t *Table) Counts() []uint64 { return t.counts }
+
+// Members returns how many members were added.
+func (t *Table) Members() uint64 { return t.members }
+
+// Merge adds the counts of a table of the same axes.
+func (t *Table) Merge(x *Table) {
+	t.members += x.members
+	for i, n := range x.counts {
+		t.counts[i] += n
+	}
+}
+
+// Without returns the table without the values of an axis that have no member in any cell.
+func (t *Table) Without(axis int) *Table {
+	x := &t.axes[axis]
+	places := len(x.values) + 2
+	held := make([]bool, places)
+	for cell, n := range t.counts {
+		if n > 0 {
+			held[cell/x.stride%places] = true
+		}
+	}
+	held[x.other()], held[x.missing()] = true, true
+	c := &Table{axes: slices.Clone(t.axes), members: t.members}
+	c.axes[axis].values = nil
+	for i, v := range x.values {
+		if held[i] {
+			c.axes[axis].values = append(c.axes[axis].values, v)
+		}
+	}
+	c.counts = make([]uint64, 0, len(t.counts)/places*(len(c.axes[axis].values)+2))
+	for cell, n := range t.counts {
+		if held[cell/x.stride%places] {
+			c.counts = append(c.counts, n)
+		}
+	}
+	stride := 1
+	for i := range slices.Backward(c.axes) {
+		c.axes[i].stride = stride
+		stride *= len(c.axes[i].values) + 2
+	}
+	return c
+}
+
+// tally is the working memory of a table in one block: by ordinal, the cell within those axes on which everybody is in one place.
+type tally struct {
+	cell  [BlockSize]int32
+	place [BlockSize]int32 // of one axis
+}
+
+var tallies = sync.Pool{New: func() any { return new(tally) }}
+
+// Add adds the members of one block, who must be live. After an error the table is as it was.
+func (t *Table) Add(b Block, members *Bits) error {
+	n := members.Count()
+	if n == 0 {
+		return nil
+	}
+	defer func() {
+		for i := range t.axes {
+			t.axes[i].drop()
+		}
+	}()
+	for i := range t.axes {
+		if err := t.axes[i].take(b); err != nil {
+			return err
+		}
+	}
+	t.members += uint64(n)
+	w := tallies.Get().(*tally)
+	defer tallies.Put(w)
+	for o := range members.All() {
+		w.cell[o] = 0
+	}
+	var several []*tableAxis
+	for i := range t.axes {
+		x := &t.axes[i]
+		if x.several() {
+			several = append(several, x)
+			continue
+		}
+		w.places(x, members)
+		for i, m := range members {
+			for ; m != 0; m &= m - 1 {
+				o := i<<6 | bits.TrailingZeros64(m)
+				w.cell[o] += w.place[o] * int32(x.stride)
+			}
+		}
+	}
+	t.split(w, several, members, 0)
+	return nil
+}
+
+// take takes all that is read of a block, before anything is counted.
+func (x *tableAxis) take(b Block) (err error) {
+	if x.present, err = rowOf(b, x.a.presence); err != nil {
+		return err
+	}
+	x.held = slices.Grow(x.held[:0], len(x.rows))
+	for _, f := range x.rows {
+		row, err := rowOf(b, f)
+		if err != nil {
+			return err
+		}
+		x.held = append(x.held, row)
+	}
+	if x.column != "" {
+		if x.c, err = columnOf(b, x.column); err != nil {
+			return err
+		}
+	}
+	if x.a.Kind == KindBirth {
+		x.last, err = columnOf(b, x.a.last)
+	}
+	return err
+}
+
+// drop keeps nothing of a block.
+func (x *tableAxis) drop() {
+	clear(x.held)
+	x.present, x.c, x.last = Row{}, nil, nil
+}
+
+// split counts members, and before that divides them by the axes on which one can be in several places.
+func (t *Table) split(w *tally, by []*tableAxis, members *Bits, base int) {
+	if len(by) == 0 {
+		for i, m := range members {
+			for ; m != 0; m &= m - 1 {
+				t.counts[base+int(w.cell[i<<6|bits.TrailingZeros64(m)])]++
+			}
+		}
+		return
+	}
+	x := by[0]
+	// Who is in no row of the axis is left in the end.
+	left := *members
+	for place, row := range x.held {
+		if row.IsEmpty() {
+			continue
+		}
+		at := base + place*x.stride
+		if len(by) == 1 {
+			t.countIn(w, row, members, &left, at)
+			continue
+		}
+		var in Bits
+		row.Into(&in)
+		in.And(members)
+		if !in.IsEmpty() {
+			left.AndNot(&in)
+			t.split(w, by[1:], &in, at)
+		}
+	}
+	if left.IsEmpty() {
+		return
+	}
+	var other Bits
+	x.present.Into(&other)
+	other.And(&left)
+	left.AndNot(&other)
+	t.split(w, by[1:], &other, base+x.other()*x.stride)
+	t.split(w, by[1:], &left, base+x.missing()*x.stride)
+}
+
+// countIn counts the members in a row, and takes them out of left.
+func (t *Table) countIn(w *tally, row Row, members, left *Bits, base int) {
+	if row.form != formDense {
+		for o := range row.All() {
+			if members.Has(o) {
+				left.Unset(o)
+				t.counts[base+int(w.cell[o])]++
+			}
+		}
+		return
+	}
+	for i, m := range row.bits {
+		m &= members[i]
+		left[i] &^= m
+		for ; m != 0; m &= m - 1 {
+			t.counts[base+int(w.cell[i<<6|bits.TrailingZeros64(m)])]++
+		}
+	}
+}
+
+// places finds the place of each member on an axis on which everybody is in one.
+func (w *tally) places(x *tableAxis, members *Bits) {
+	other, missing := int32(x.other()), int32(x.missing())
+	for i, m := range members {
+		for ; m != 0; m &= m - 1 {
+			w.place[i<<6|bits.TrailingZeros64(m)] = missing
+		}
+	}
+	w.put(x.present, members, other)
+	for place, row := range x.held {
+		w.put(row, members, int32(place))
+	}
+	if x.c == nil || x.a.Kind == KindBirth && x.last == nil {
+		return
+	}
+	of := x.placesOf(x.c)
+	w.ranks(x.c, members, func(o uint16, rank int) { w.place[o] = of[rank] })
+	if x.last == nil || x.last == x.c {
+		return
+	}
+	// Whose possible birth dates are in different bands is in none.
+	of = x.placesOf(x.last)
+	w.ranks(x.last, members, func(o uint16, rank int) {
+		if w.place[o] != of[rank] {
+			w.place[o] = other
+		}
+	})
+}
+
+// put gives the members in a row a place.
+func (w *tally) put(row Row, members *Bits, place int32) {
+	if row.form != formDense {
+		for o := range row.All() {
+			w.place[o] = place // of others it means nothing
+		}
+		return
+	}
+	for i, m := range row.bits {
+		for m &= members[i]; m != 0; m &= m - 1 {
+			w.place[i<<6|bits.TrailingZeros64(m)] = place
+		}
+	}
+}
+
+// ranks calls f with each member's rank.
+func (w *tally) ranks(c *Column, members *Bits, f func(o uint16, rank int)) {
+	for i, m := range members {
+		for m &= c.Present[i]; m != 0; m &= m - 1 {
+			o := uint16(i<<6 | bits.TrailingZeros64(m))
+			if rank := int(c.Ranks.At(o)); rank < c.Len() {
+				f(o, rank)
+			}
+		}
+	}
+}
+
+// placesOf returns the place of each value of a column.
+func (x *tableAxis) placesOf(c *Column) []int32 {
+	of := make([]int32, c.Len())
+	for rank := range of {
+		place, ok := 0, false
+		switch {
+		case x.a.Kind == KindBirth:
+			place = bandIndex(x.d.Bands, AgeOn(c.Nums[rank], x.d.Day))
+			ok = place >= 0
+		case len(x.d.Bands) > 0:
+			place = bandIndex(x.d.Bands, c.Nums[rank])
+			ok = place >= 0
+		case x.texts != nil:
+			place, ok = x.texts[c.Texts[rank]]
+		default:
+			place, ok = x.nums[c.Nums[rank]]
+		}
+		if of[rank] = int32(x.other()); ok {
+			of[rank] = int32(place)
+		}
+	}
+	return of
+}
+
+// Open reports whether the values that a breakdown tells apart are known only from the blocks.
+func (d *Breakdown) Open(s *Schema) bool {
+	a, ok := s.Attribute(d.Attr)
+	if !ok || len(d.Values) > 0 || len(d.Bands) > 0 || len(a.Values) > 0 {
+		return false
+	}
+	return a.Kind != KindBool && a.Kind != KindBirth
+}
+
+// Distinct collects the values of an open breakdown, block by block.
+type Distinct struct {
+	d     Breakdown
+	a     *Attribute
+	by    Field // column, or what the names of rows begin with
+	nums  map[int64]struct{}
+	texts map[string]struct{}
+}
+
+// NewDistinct begins to collect.
+func NewDistinct(s *Schema, d Breakdown) (*Distinct, error) {
+	a, err := d.attribute(s)
+	if err != nil {
+		return nil, err
+	}
+	v := &Distinct{d: d, a: a, by: d.columnOf(s, a), nums: make(map[int64]struct{}), texts: make(map[string]struct{})}
+	return v, nil
+}
+
+// Fields returns what Add reads for certain.
+func (v *Distinct) Fields() []Field {
+	if v.by != "" {
+		return []Field{v.by}
+	}
+	return []Field{v.a.presence}
+}
+
+// Add adds the values of one block, which must be a Lister where the attribute is kept in rows. It refuses to collect more than a table
+// can have.
+func (v *Distinct) Add(b Block) error {
+	if v.by != "" {
+		c, err := columnOf(b, v.by)
+		if err != nil || c == nil {
+			return err
+		}
+		for _, n := range c.Nums {
+			v.nums[n] = struct{}{}
+		}
+		for _, text := range c.Texts {
+			v.texts[text] = struct{}{}
+		}
+		return v.full()
+	}
+	if _, err := rowOf(b, v.a.presence); err != nil {
+		return err
+	}
+	lister, ok := b.(Lister)
+	if !ok {
+		return fault.New(fault.Invalid, ReasonInvalidPredicate, "a breakdown by "+v.a.Name+" needs the values to count here").With("attribute", v.a.Name)
+	}
+	for f := range lister.Rows(FactField(v.a.Name, "")) {
+		if p, ok := ParseField(f); ok && !p.Exact {
+			v.texts[p.Value] = struct{}{}
+		}
+	}
+	return v.full()
+}
+
+// Merge adds the values that another has collected of the same breakdown.
+func (v *Distinct) Merge(x *Distinct) error {
+	maps.Copy(v.nums, x.nums)
+	maps.Copy(v.texts, x.texts)
+	return v.full()
+}
+
+func (v *Distinct) full() error {
+	if len(v.nums) > MaxTableValues || len(v.texts) > MaxTableValues {
+		return tableTooLarge(v.a.Name)
+	}
+	return nil
+}
+
+// Breakdown returns the breakdown with its values, in ascending order.
+func (v *Distinct) Breakdown() Breakdown {
+	d := v.d
+	for n := range v.nums {
+		d.Numbers = append(d.Numbers, n)
+	}
+	slices.Sort(d.Numbers)
+	for text := range v.texts {
+		d.Values = append(d.Values, strings.Clone(text))
+	}
+	slices.Sort(d.Values)
+	return d
+}
