@@ -11,7 +11,6 @@ import (
 
 	"github.com/narrowcast/narrowcast/pkg/audience"
 	campaignv1 "github.com/narrowcast/narrowcast/proto/gen/go/narrowcast/campaign/v1"
-	segmentv1 "github.com/narrowcast/narrowcast/proto/gen/go/narrowcast/segment/v1"
 	typev1 "github.com/narrowcast/narrowcast/proto/gen/go/narrowcast/type/v1"
 )
 
@@ -45,6 +44,8 @@ const (
 	aboutQ6       = "5 % segment by region, gender, ten age bands"
 	aboutQ7       = "190 pairs of 20 segments"
 	aboutQ8       = "which of 200 segments hold one profile"
+	aboutQ8Batch  = "the same of 100 profiles a call, 4 callers with 5 calls each"
+	aboutQ8Open   = "the same, begun at a steady pace whatever the answers take"
 	aboutChange   = "a change of a job level, then Q1 with its token sees it"
 	aboutExplain  = "is one profile in Q1, and why"
 )
@@ -71,7 +72,7 @@ func counting(name, about, path, question string, q question, ask counter) *op {
 }
 
 // ops are the questions of one life of the suite.
-func (w *world) ops() (ops []*op, missing []Figure) {
+func (w *world) ops() (ops []*op) {
 	add := func(o *op) {
 		if w.opts.wants(o.name) {
 			ops = append(ops, o)
@@ -88,19 +89,22 @@ func (w *world) ops() (ops []*op, missing []Figure) {
 	}
 	add(listing(PathGRPC, w.listRemote))
 	add(listing(PathInside, w.listInside))
-	add(breaking(PathGRPC, func(ctx context.Context, req *segmentv1.BreakdownSegmentRequest) (*segmentv1.BreakdownSegmentResponse, error) {
-		return w.insight.BreakdownSegment(ctx, req)
+	add(breaking(PathGRPC, func(ctx context.Context, req *campaignv1.BreakdownAudienceRequest) (*campaignv1.BreakdownAudienceResponse, error) {
+		return w.audiences.BreakdownAudience(ctx, req)
 	}))
-	add(breaking(PathInside, w.inside.insight.BreakdownSegment))
-	add(pairing(PathGRPC, counters[PathGRPC]))
+	add(breaking(PathInside, w.inside.audiences.BreakdownAudience))
+	add(overlapping(PathGRPC, func(ctx context.Context, req *campaignv1.OverlapAudiencesRequest) (*campaignv1.OverlapAudiencesResponse, error) {
+		return w.audiences.OverlapAudiences(ctx, req)
+	}))
+	add(overlapping(PathInside, w.inside.audiences.OverlapAudiences))
+	lookUp := func(ctx context.Context, req *campaignv1.LookupProfilesRequest) (*campaignv1.LookupProfilesResponse, error) {
+		return w.lookup.LookupProfiles(ctx, req)
+	}
+	add(w.looking(PathGRPC, lookUp))
+	add(w.looking(PathInside, w.inside.lookup.LookupProfiles))
+	add(w.lookingInBatches(lookUp))
 	add(w.explaining())
-	if w.opts.wants(nameQ7) {
-		missing = append(missing, notBuilt(nameQ7, aboutQ7, "no RPC takes several segments at once (InsightService.Overlap)"))
-	}
-	if w.opts.wants(nameQ8) {
-		missing = append(missing, notBuilt(nameQ8, aboutQ8, "no RPC says which segments hold a profile (LookupService)"))
-	}
-	return ops, missing
+	return ops
 }
 
 // narrowing is Q5. Today a count always comes with its narrowing, so it is the call of Q2 with all its counts compared.
@@ -213,82 +217,6 @@ func (w *world) listInside(ctx context.Context, req *campaignv1.StreamMembersReq
 		return nil, errIncomplete
 	}
 	return t.pages, nil
-}
-
-// breaking is what there is of Q6.
-func breaking(path string, ask func(context.Context, *segmentv1.BreakdownSegmentRequest) (*segmentv1.BreakdownSegmentResponse, error)) *op {
-	const all = 1000
-	req := &segmentv1.BreakdownSegmentRequest{
-		Subject: &segmentv1.BreakdownSegmentRequest_Segment{Segment: segments[segment5].name()},
-		Dimensions: []*segmentv1.BreakdownSegmentRequest_Dimension{
-			{Attribute: audience.AttrRegion, Limit: all}, {Attribute: audience.AttrGender, Limit: all}, {Attribute: audience.AttrBirthDate, Bounds: ageBounds, Limit: all},
-		},
-	}
-	return &op{name: nameQ6, about: aboutQ6, path: path, note: "three breakdowns side by side: no RPC crosses them", do: func(ctx context.Context) (check, error) {
-		res, err := ask(ctx, req)
-		return func(t *truth) (int64, bool) { return res.GetCount(), brokenRight(res, t) }, err
-	}}
-}
-
-// brokenRight compares every bucket.
-func brokenRight(res *segmentv1.BreakdownSegmentResponse, t *truth) bool {
-	d := res.GetDistributions()
-	if len(d) != 3 || res.GetCount() != t.segments[segment5] || len(d[2].GetBuckets()) != len(ageBounds)+1 {
-		return false
-	}
-	ok := d[1].GetMissingCount() == t.genders[0] && d[2].GetMissingCount() == t.bands[len(ageBounds)+1]
-	left := len(t.regions)
-	for _, b := range d[0].GetBuckets() {
-		if b.GetCount() > 0 {
-			left--
-		}
-		ok = ok && b.GetCount() == t.regions[b.GetValue()]
-	}
-	for _, n := range t.regions {
-		if n == 0 {
-			left-- // nobody is there: no bucket has to say so
-		}
-	}
-	for _, b := range d[1].GetBuckets() {
-		ok = ok && b.GetCount() == t.genders[indexOf(audience.Genders, b.GetValue())]
-	}
-	for i, b := range d[2].GetBuckets() {
-		ok = ok && b.GetCount() == t.bands[i]
-	}
-	return ok && left == 0
-}
-
-// pairing asks Q7 as one count for each pair: what a caller has to do without a better RPC.
-func pairing(path string, ask counter) *op {
-	var reqs []*campaignv1.CountAudienceRequest
-	for b := range paired {
-		for a := range b {
-			q := question(inSegments([]int{paired[a], paired[b]}, nil))
-			reqs = append(reqs, &campaignv1.CountAudienceRequest{Audience: q.ref()})
-		}
-	}
-	return &op{name: nameQ7, about: aboutQ7, path: path, note: "190 counts, one after the other", do: func(ctx context.Context) (check, error) {
-		counts := make([]int64, len(reqs))
-		for i, req := range reqs {
-			res, err := ask(ctx, req)
-			if err != nil {
-				return nil, err
-			}
-			counts[i] = res.GetCount()
-		}
-		return func(t *truth) (sum int64, ok bool) {
-			ok = true
-			i := 0
-			for b := range paired {
-				for a := range b {
-					ok = ok && counts[i] == t.pairs[a][b]
-					sum += counts[i]
-					i++
-				}
-			}
-			return sum, ok
-		}, nil
-	}}
 }
 
 // explaining asks of one person after the other, spread over the crowd, whether they are in Q1.

@@ -112,7 +112,9 @@ func (o *Options) complete() error {
 }
 
 // wants reports whether a figure is asked for.
-func (o *Options) wants(name string) bool { return len(o.Only) == 0 || slices.Contains(o.Only, name) }
+func (o *Options) wants(name string) bool {
+	return len(o.Only) == 0 || slices.ContainsFunc(o.Only, func(only string) bool { return name == only || strings.HasPrefix(name, only+" ") })
+}
 
 // readerBytes is the budget of the reader's memory.
 func (o *Options) readerBytes() int64 {

@@ -140,10 +140,14 @@ type truth struct {
 	segments  [segmentCount]int64
 	pairs     [pairSegments][pairSegments]int64
 	seal      uint64 // of the uids of q4
-	// Of the segment that is broken down: by gender (0 unknown), by region and what it lies in, by band of age (-1 unknown is last).
-	genders map[int]int64
-	regions map[string]int64
-	bands   []int64
+	// cells are those of the segment that is broken down that hold anybody.
+	cells map[cell]int64
+}
+
+// cell is one of a cross table: a region or what it lies in, a gender (0: unknown), a band of age (the one behind the last: unknown).
+type cell struct {
+	region       string
+	gender, band int
 }
 
 // asked are the questions that are counted, each under the name of its figure.
@@ -154,13 +158,12 @@ var asked = []struct {
 
 // count goes over all people.
 func (c *crowd) count(on day) *truth {
-	t := &truth{on: on, narrowing: map[string][]int64{}, genders: map[int]int64{}, regions: map[string]int64{}, bands: make([]int64, len(ageBounds)+2)}
+	t := &truth{on: on, narrowing: map[string][]int64{}, cells: map[cell]int64{}}
 	narrowing := make([][]int64, len(asked))
 	for i, q := range asked {
 		narrowing[i] = make([]int64, len(q.question)+1)
 		t.narrowing[q.name] = narrowing[i]
 	}
-	byRegion := make([]int64, len(regions))
 	for rank := range c.n {
 		p := c.at(rank, true)
 		for i := range asked {
@@ -175,18 +178,13 @@ func (c *crowd) count(on day) *truth {
 		}
 		t.overlap(&p, on)
 		if segments[segment5].holds(&p, on) {
-			t.genders[p.gender]++
-			byRegion[p.region]++
+			at := cell{gender: p.gender, band: len(ageBounds) + 1}
 			if age, ok := p.age(on); ok {
-				t.bands[band(age)]++
-			} else {
-				t.bands[len(ageBounds)+1]++
+				at.band = band(age)
 			}
-		}
-	}
-	for i, n := range byRegion {
-		for _, up := range regions[i].up {
-			t.regions[up] += n
+			for _, at.region = range regions[p.region].up {
+				t.cells[at]++
+			}
 		}
 	}
 	return t

@@ -132,15 +132,9 @@ func (r *Report) order() {
 // cells are the columns of a figure.
 func (f *Figure) cells() []string {
 	answer := table.Int(f.Cardinality)
-	switch {
-	case f.Rounds == 0:
-		return []string{f.Name, f.Path, "not built", "", "", "", "", "", "", "", f.About + "; " + f.Note}
-	case !f.Checked:
-		answer = ""
-	}
 	verdict := map[bool]string{true: "ok", false: "WRONG"}[f.OK]
 	if !f.Checked {
-		verdict = ""
+		answer, verdict = "", ""
 	}
 	ratio, rate := "", ""
 	if f.Ratio > 0 {

@@ -52,7 +52,7 @@ func (w *world) figures(ctx context.Context, report *Report) (err error) {
 	if err := w.take(ctx, all, true); err != nil {
 		return err
 	}
-	ops, missing := w.ops()
+	ops := w.ops()
 	y, err := w.newYardsticks(ctx, w.truth.total(nameQ4))
 	if err != nil {
 		return err
@@ -72,6 +72,14 @@ func (w *world) figures(ctx context.Context, report *Report) (err error) {
 	rare := []*op{all}
 	if report.Sizes, err = w.sizes(ctx); err != nil {
 		return fmt.Errorf("weigh: %w", err)
+	}
+	if w.opts.wants(nameQ8) && w.opts.Load > 0 {
+		w.opts.say("look-ups in an open loop, for %s", w.opts.Load)
+		o, err := w.openLoop(ctx)
+		if err != nil {
+			return fmt.Errorf("look-ups in an open loop: %w", err)
+		}
+		rare = append(rare, o)
 	}
 	if w.opts.wants(nameChange) && w.opts.Load > 0 {
 		w.opts.say("changes under load, for %s", w.opts.Load)
@@ -115,7 +123,6 @@ func (w *world) figures(ctx context.Context, report *Report) (err error) {
 	for _, o := range rare { // not taken in turns with the empty call: no ratio
 		report.Figures = append(report.Figures, o.figure(0))
 	}
-	report.Figures = append(report.Figures, missing...)
 	report.order()
 	return nil
 }

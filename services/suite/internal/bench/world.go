@@ -59,21 +59,21 @@ type services struct {
 	profiles   profilev1.ProfileServiceClient
 	attributes profilev1.AttributeServiceClient
 	segments   segmentv1.SegmentServiceClient
-	insight    segmentv1.InsightServiceClient
 	audiences  campaignv1.AudienceServiceClient
+	lookup     campaignv1.LookupServiceClient
 }
 
 func servicesOn(c grpc.ClientConnInterface) services {
 	return services{
 		profilev1.NewProfileServiceClient(c), profilev1.NewAttributeServiceClient(c), segmentv1.NewSegmentServiceClient(c),
-		segmentv1.NewInsightServiceClient(c), campaignv1.NewAudienceServiceClient(c),
+		campaignv1.NewAudienceServiceClient(c), campaignv1.NewLookupServiceClient(c),
 	}
 }
 
 // handlers are the services' own code behind no connection and no interceptor: what "in process" is measured through.
 type handlers struct {
 	audiences campaignv1.AudienceServiceServer
-	insight   segmentv1.InsightServiceServer
+	lookup    campaignv1.LookupServiceServer
 }
 
 // RegisterService implements grpc.ServiceRegistrar.
@@ -81,8 +81,8 @@ func (h *handlers) RegisterService(desc *grpc.ServiceDesc, impl any) {
 	switch desc.ServiceName {
 	case campaignv1.AudienceService_ServiceDesc.ServiceName:
 		h.audiences, _ = impl.(campaignv1.AudienceServiceServer)
-	case segmentv1.InsightService_ServiceDesc.ServiceName:
-		h.insight, _ = impl.(segmentv1.InsightServiceServer)
+	case campaignv1.LookupService_ServiceDesc.ServiceName:
+		h.lookup, _ = impl.(campaignv1.LookupServiceServer)
 	}
 }
 
