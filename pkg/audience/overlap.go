@@ -10,12 +10,30 @@ import "math/bits"
 func Overlap(rows []Row, counts []uint64) {
 	n := len(rows)
 	counts = counts[:n*n]
+	var marks Bits
 	for i := range rows {
-		counts[i*n+i] += uint64(rows[i].n)
+		a := &rows[i]
+		counts[i*n+i] += uint64(a.n)
+		if a.n == 0 {
+			continue
+		}
+		// What is no bitmap is made one for as long as the others are compared with it.
+		bitmap := a.bits
+		if a.form != formDense {
+			bitmap = &marks
+			a.Into(bitmap)
+		}
 		for j := i + 1; j < n; j++ {
-			if a, b := &rows[i], &rows[j]; a.form != formDense || b.form != formDense {
-				counts[i*n+j] += uint64(a.inBoth(b))
+			if b := &rows[j]; a.form != formDense || b.form != formDense {
+				if b.form == formDense {
+					counts[i*n+j] += uint64(a.AndCount(b.bits))
+				} else {
+					counts[i*n+j] += uint64(b.AndCount(bitmap))
+				}
 			}
+		}
+		if a.form != formDense {
+			a.outOf(bitmap)
 		}
 	}
 	const strip = 128
@@ -40,47 +58,17 @@ func Overlap(rows []Row, counts []uint64) {
 	}
 }
 
-// inBoth counts the ordinals in both rows, of which at most one is a bitmap.
-func (r *Row) inBoth(x *Row) int {
-	switch {
-	case r.n == 0 || x.n == 0:
-		return 0
-	case x.form == formDense:
-		return r.AndCount(x.bits)
-	case r.form == formDense:
-		return x.AndCount(r.bits)
-	}
-	// Lists and runs alike are walked as runs; of a list each is one ordinal.
-	both := 0
-	for i, j := 0, 0; i < r.spans() && j < x.spans(); {
-		first, last := r.span(i)
-		from, to := x.span(j)
-		if lo, hi := max(first, from), min(last, to); lo <= hi {
-			both += int(hi-lo) + 1
-		}
-		if last <= to {
-			i++
-		}
-		if to <= last {
-			j++
-		}
-	}
-	return both
-}
-
-// spans is the number of runs of a row that is no bitmap.
-func (r *Row) spans() int {
+// outOf takes the row's ordinals out of b, of a row that is no bitmap.
+func (r *Row) outOf(b *Bits) {
 	if r.form == formRuns {
-		return len(r.list) / 2
+		for i := 0; i+1 < len(r.list); i += 2 {
+			b.unsetRange(r.list[i], r.list[i+1])
+		}
+		return
 	}
-	return len(r.list)
-}
-
-func (r *Row) span(i int) (first, last uint16) {
-	if r.form == formRuns {
-		return r.list[2*i], r.list[2*i+1]
+	for _, o := range r.list {
+		b[o>>6] = 0
 	}
-	return r.list[i], r.list[i]
 }
 
 // OverlapOf is Overlap for the members of expressions in one block. After an error counts are undefined.

@@ -86,6 +86,22 @@ func (r Row) Has(o uint16) bool {
 	return found
 }
 
+// Dense returns the bitmap of a row that is kept as one, else nil. The caller must not change it.
+func (r *Row) Dense() *Bits {
+	if r.form == formDense {
+		return r.bits
+	}
+	return nil
+}
+
+// List returns the ordinals of a row that is kept as a list, ascending, else nil. The caller must not change it.
+func (r *Row) List() []uint16 {
+	if r.form == formList {
+		return r.list
+	}
+	return nil
+}
+
 // All yields the ordinals in ascending order.
 func (r Row) All() iter.Seq[uint16] {
 	switch r.form {

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"math/bits"
 	"slices"
+	"sort"
 	"strings"
 	"sync"
 
@@ -26,6 +27,9 @@ const (
 // none. A member of a TextList counts in the cell of each element, and of a Region in that of the code and of all that it lies in; under
 // every other attribute in one. A Table is for one goroutine; tables of the same axes are merged.
 type Table struct {
+	// Read, if set, reads the i-th of Fields of a block: a faster way than by its name.
+	Read func(b Block, i int) (row Row, c *Column, ok bool)
+
 	axes    []tableAxis
 	counts  []uint64
 	members uint64
@@ -200,6 +204,7 @@ func (t *Table) Without(axis int) *Table {
 type tally struct {
 	cell  [BlockSize]int32
 	place [BlockSize]int32 // of one axis
+	of    []int32          // by rank of a column
 }
 
 var tallies = sync.Pool{New: func() any { return new(tally) }}
@@ -215,16 +220,16 @@ func (t *Table) Add(b Block, members *Bits) error {
 			t.axes[i].drop()
 		}
 	}()
-	for i := range t.axes {
-		if err := t.axes[i].take(b); err != nil {
-			return err
-		}
+	if err := t.take(b); err != nil {
+		return err
 	}
 	t.members += uint64(n)
 	w := tallies.Get().(*tally)
 	defer tallies.Put(w)
-	for o := range members.All() {
-		w.cell[o] = 0
+	for i, m := range members {
+		for ; m != 0; m &= m - 1 {
+			w.cell[i<<6|bits.TrailingZeros64(m)] = 0
+		}
 	}
 	var several []*tableAxis
 	for i := range t.axes {
@@ -234,10 +239,11 @@ func (t *Table) Add(b Block, members *Bits) error {
 			continue
 		}
 		w.places(x, members)
+		stride := int32(x.stride)
 		for i, m := range members {
 			for ; m != 0; m &= m - 1 {
 				o := i<<6 | bits.TrailingZeros64(m)
-				w.cell[o] += w.place[o] * int32(x.stride)
+				w.cell[o] += w.place[o] * stride
 			}
 		}
 	}
@@ -245,28 +251,51 @@ func (t *Table) Add(b Block, members *Bits) error {
 	return nil
 }
 
-// take takes all that is read of a block, before anything is counted.
-func (x *tableAxis) take(b Block) (err error) {
-	if x.present, err = rowOf(b, x.a.presence); err != nil {
-		return err
+// take takes all that is read of a block, before anything is counted, in the order of Fields.
+func (t *Table) take(b Block) error {
+	at := 0
+	read := func(f Field) (row Row, c *Column, err error) {
+		if t.Read != nil {
+			var ok bool
+			if row, c, ok = t.Read(b, at); !ok {
+				err = &UnknownError{Field: f}
+			}
+			at++
+			return row, c, err
+		}
+		if strings.HasPrefix(string(f), "c/") {
+			c, err = columnOf(b, f)
+		} else {
+			row, err = rowOf(b, f)
+		}
+		return row, c, err
 	}
-	x.held = slices.Grow(x.held[:0], len(x.rows))
-	for _, f := range x.rows {
-		row, err := rowOf(b, f)
-		if err != nil {
+	for i := range t.axes {
+		x := &t.axes[i]
+		var err error
+		if x.present, _, err = read(x.a.presence); err != nil {
 			return err
 		}
-		x.held = append(x.held, row)
-	}
-	if x.column != "" {
-		if x.c, err = columnOf(b, x.column); err != nil {
-			return err
+		x.held = x.held[:0]
+		for _, f := range x.rows {
+			row, _, err := read(f)
+			if err != nil {
+				return err
+			}
+			x.held = append(x.held, row)
+		}
+		if x.column != "" {
+			if _, x.c, err = read(x.column); err != nil {
+				return err
+			}
+		}
+		if x.a.Kind == KindBirth {
+			if _, x.last, err = read(x.a.last); err != nil {
+				return err
+			}
 		}
 	}
-	if x.a.Kind == KindBirth {
-		x.last, err = columnOf(b, x.a.last)
-	}
-	return err
+	return nil
 }
 
 // drop keeps nothing of a block.
@@ -318,20 +347,49 @@ func (t *Table) split(w *tally, by []*tableAxis, members *Bits, base int) {
 
 // countIn counts the members in a row, and takes them out of left.
 func (t *Table) countIn(w *tally, row Row, members, left *Bits, base int) {
-	if row.form != formDense {
-		for o := range row.All() {
-			if members.Has(o) {
-				left.Unset(o)
-				t.counts[base+int(w.cell[o])]++
-			}
-		}
-		return
-	}
-	for i, m := range row.bits {
-		m &= members[i]
+	counts := t.counts[base:]
+	word := func(i int, m uint64) {
 		left[i] &^= m
 		for ; m != 0; m &= m - 1 {
-			t.counts[base+int(w.cell[i<<6|bits.TrailingZeros64(m)])]++
+			counts[w.cell[i<<6|bits.TrailingZeros64(m)]]++
+		}
+	}
+	switch row.form {
+	case formDense:
+		for i, m := range row.bits {
+			if m &= members[i]; m != 0 {
+				word(i, m)
+			}
+		}
+	case formRuns:
+		row.words(func(i int, m uint64) {
+			if m &= members[i]; m != 0 {
+				word(i, m)
+			}
+		})
+	default:
+		for _, o := range row.list {
+			if m := uint64(1) << (o & 63); members[o>>6]&m != 0 {
+				left[o>>6] &^= m
+				counts[w.cell[o]]++
+			}
+		}
+	}
+}
+
+// words calls f with the words of a row of runs that hold anybody, each run's by itself.
+func (r *Row) words(f func(i int, m uint64)) {
+	for at := 0; at+1 < len(r.list); at += 2 {
+		lo, hi, from, to := rangeWords(r.list[at], r.list[at+1])
+		for i := lo; i <= hi; i++ {
+			m := ^uint64(0)
+			if i == lo {
+				m &= from
+			}
+			if i == hi {
+				m &= to
+			}
+			f(i, m)
 		}
 	}
 }
@@ -351,13 +409,13 @@ func (w *tally) places(x *tableAxis, members *Bits) {
 	if x.c == nil || x.a.Kind == KindBirth && x.last == nil {
 		return
 	}
-	of := x.placesOf(x.c)
+	of := w.placesOf(x, x.c)
 	w.ranks(x.c, members, func(o uint16, rank int) { w.place[o] = of[rank] })
 	if x.last == nil || x.last == x.c {
 		return
 	}
 	// Whose possible birth dates are in different bands is in none.
-	of = x.placesOf(x.last)
+	of = w.placesOf(x, x.last)
 	w.ranks(x.last, members, func(o uint16, rank int) {
 		if w.place[o] != of[rank] {
 			w.place[o] = other
@@ -367,15 +425,21 @@ func (w *tally) places(x *tableAxis, members *Bits) {
 
 // put gives the members in a row a place.
 func (w *tally) put(row Row, members *Bits, place int32) {
-	if row.form != formDense {
-		for o := range row.All() {
-			w.place[o] = place // of others it means nothing
-		}
-		return
-	}
-	for i, m := range row.bits {
+	word := func(i int, m uint64) {
 		for m &= members[i]; m != 0; m &= m - 1 {
 			w.place[i<<6|bits.TrailingZeros64(m)] = place
+		}
+	}
+	switch row.form {
+	case formDense:
+		for i, m := range row.bits {
+			word(i, m)
+		}
+	case formRuns:
+		row.words(word)
+	default:
+		for _, o := range row.list {
+			w.place[o] = place // of those who are no members it means nothing
 		}
 	}
 }
@@ -392,28 +456,50 @@ func (w *tally) ranks(c *Column, members *Bits, f func(o uint16, rank int)) {
 	}
 }
 
-// placesOf returns the place of each value of a column.
-func (x *tableAxis) placesOf(c *Column) []int32 {
-	of := make([]int32, c.Len())
-	for rank := range of {
-		place, ok := 0, false
-		switch {
-		case x.a.Kind == KindBirth:
-			place = bandIndex(x.d.Bands, AgeOn(c.Nums[rank], x.d.Day))
-			ok = place >= 0
-		case len(x.d.Bands) > 0:
-			place = bandIndex(x.d.Bands, c.Nums[rank])
-			ok = place >= 0
-		case x.texts != nil:
-			place, ok = x.texts[c.Texts[rank]]
-		default:
-			place, ok = x.nums[c.Nums[rank]]
+// placesOf returns the place of each value of a column. The values ascend, so those of a band follow each other.
+func (w *tally) placesOf(x *tableAxis, c *Column) []int32 {
+	of := slices.Grow(w.of[:0], c.Len())[:c.Len()]
+	w.of = of
+	other := int32(x.other())
+	same(of, other)
+	fill := func(from, to, place int) { same(of[from:to], int32(place)) }
+	switch {
+	case x.a.Kind == KindBirth:
+		// Who was born later is younger.
+		for place, band := range x.d.Bands {
+			fill(sort.Search(len(c.Nums), func(i int) bool { return AgeOn(c.Nums[i], x.d.Day) <= band.Max }),
+				sort.Search(len(c.Nums), func(i int) bool { return AgeOn(c.Nums[i], x.d.Day) < band.Min }), place)
 		}
-		if of[rank] = int32(x.other()); ok {
-			of[rank] = int32(place)
+	case len(x.d.Bands) > 0:
+		for place, band := range x.d.Bands {
+			from, to := c.NumRanks(band.Min, band.Max)
+			fill(from, to, place)
+		}
+	case x.texts != nil:
+		for rank, text := range c.Texts {
+			if place, ok := x.texts[text]; ok {
+				of[rank] = int32(place)
+			}
+		}
+	default:
+		for rank, n := range c.Nums {
+			if place, ok := x.nums[n]; ok {
+				of[rank] = int32(place)
+			}
 		}
 	}
 	return of
+}
+
+// same makes all of list one value, by copying ever longer parts.
+func same(list []int32, value int32) {
+	if len(list) == 0 {
+		return
+	}
+	list[0] = value
+	for n := 1; n < len(list); n *= 2 {
+		copy(list[n:], list[:n])
+	}
 }
 
 // Open reports whether the values that a breakdown tells apart are known only from the blocks.

@@ -292,17 +292,84 @@ var (
 	_ contents = (*loaded)(nil)
 )
 
-// Number returns the number of a prepared field, for RowAt; -1 if it is not prepared.
+// Number returns the number of a prepared field, for Holds; -1 if it is not prepared.
 func (p *Prepared) Number(f audience.Field) int { return p.plan.at(f) }
 
-// RowAt is the row of a prepared field, by its number, in a block that a reader handed out with the prepared fields: Row without looking
-// the name up, for questions that read hundreds of rows for one ordinal.
-func RowAt(b audience.Block, number int) (audience.Row, bool) {
+// Holds says in which rows of prepared fields, by their numbers, an ordinal is: in is as long as numbers. The block is one that a reader
+// handed out with the prepared fields. It is for questions that read hundreds of rows for one ordinal, and returns audience.ErrUnknown if
+// one of them is not known.
+func Holds(b audience.Block, numbers []int, ordinal uint16, in []bool) error {
+	c := b.(contents) //nolint:forcetypeassert // readers hand out nothing else
+	var w wanted
+	for len(numbers) > 0 {
+		n := min(len(numbers), len(w.words))
+		if err := w.holds(c, numbers[:n], ordinal, in[:n]); err != nil {
+			return err
+		}
+		numbers, in = numbers[n:], in[n:]
+	}
+	return nil
+}
+
+// wanted are some rows that are looked into together. Each is somewhere else in memory: what is known of all is gone through before what
+// follows from it is looked at, so that the processor waits for many at a time.
+type wanted struct {
+	words  [64]*uint64 // of bitmaps
+	wordOf [64]int
+	lists  [64][]uint16 // where in a list the ordinal can be
+	listOf [64]int
+	// touched keeps the pass over the beginnings of lists from being left out.
+	touched uint16
+}
+
+func (w *wanted) holds(c contents, numbers []int, ordinal uint16, in []bool) error {
+	dense, lists := 0, 0
+	for i, number := range numbers {
+		k, known := c.at(number)
+		if !known {
+			return audience.ErrUnknown
+		}
+		in[i] = false
+		if k == nil {
+			continue
+		}
+		if bits := k.row.Dense(); bits != nil {
+			w.words[dense], w.wordOf[dense] = &bits[ordinal>>6], i
+			dense++
+		} else if list := k.row.List(); list != nil {
+			w.lists[lists], w.listOf[lists] = k.near(list, ordinal), i
+			lists++
+		} else {
+			in[i] = k.row.Has(ordinal)
+		}
+	}
+	for i, word := range w.words[:dense] {
+		in[w.wordOf[i]] = *word>>(ordinal&63)&1 != 0
+	}
+	first := uint16(0)
+	for _, list := range w.lists[:lists] {
+		if len(list) > 0 {
+			first |= list[0]
+		}
+	}
+	for i, list := range w.lists[:lists] {
+		is := false
+		for _, o := range list {
+			is = is || o == ordinal
+		}
+		in[w.listOf[i]] = is
+	}
+	w.touched = first
+	return nil
+}
+
+// At is the row or column of a prepared field, by its number, in a block that a reader handed out with the prepared fields.
+func At(b audience.Block, number int) (row audience.Row, c *audience.Column, ok bool) {
 	k, ok := b.(contents).at(number) //nolint:forcetypeassert // readers hand out nothing else
 	if k == nil {
-		return audience.Row{}, ok
+		return row, nil, ok
 	}
-	return k.row, true
+	return k.row, k.column, true
 }
 
 // uidAt returns the uid of an ordinal of a block that is a reader's.

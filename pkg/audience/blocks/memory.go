@@ -9,7 +9,10 @@ import (
 
 // content is a decoded field: one of the three. It is shared and never changes.
 type content struct {
-	row    audience.Row
+	row audience.Row
+	// starts are, of a row that is a list of more than a few, where the ordinals of each part of the block begin: looking for one ordinal
+	// is looking through a few.
+	starts *[listParts + 1]uint16
 	column *audience.Column
 	uids   []audience.UID
 	// blank marks the places of uids that belong to nobody, those beyond its end included.
@@ -108,6 +111,9 @@ func (k *content) size() int64 {
 			n += int64(len(t))
 		}
 	}
+	if k.starts != nil {
+		n += 2 * int64(len(k.starts))
+	}
 	if k.blank != nil {
 		n += int64(16*len(k.uids) + len(k.blank)*8)
 	}
@@ -134,6 +140,7 @@ func decode(f *planField, e Entry, data []byte) (*content, error) {
 	default:
 		if k.row, err = DecodeRow(data); err == nil {
 			n = k.row.Count()
+			k.findStarts()
 		}
 	}
 	if err == nil && n != int(e.Cardinality) {
@@ -157,4 +164,38 @@ func (k *content) findBlank() int {
 		k.blank[i>>6] |= 1 << (i & 63)
 	}
 	return n
+}
+
+// Lists that are looked into part by part.
+const (
+	listParts     = 64
+	listPartShift = 10 // 65536 / 64 ordinals
+	shortList     = 12
+)
+
+// findStarts fills in starts.
+func (k *content) findStarts() {
+	list := k.row.List()
+	if len(list) <= shortList {
+		return
+	}
+	k.starts = new([listParts + 1]uint16)
+	part := 0
+	for i, o := range list {
+		for ; part <= int(o)>>listPartShift; part++ {
+			k.starts[part] = uint16(i)
+		}
+	}
+	for ; part <= listParts; part++ {
+		k.starts[part] = uint16(len(list))
+	}
+}
+
+// near returns the part of a list, which the row is, that an ordinal can be in.
+func (k *content) near(list []uint16, o uint16) []uint16 {
+	if k.starts == nil {
+		return list
+	}
+	part := o >> listPartShift
+	return list[k.starts[part]:k.starts[part+1]]
 }

@@ -161,3 +161,26 @@ func compare(a, b audience.Field) int {
 	}
 	return 0
 }
+
+func TestListsAreLookedIntoPartByPart(t *testing.T) {
+	r := rand.New(rand.NewPCG(8, 8))
+	for _, n := range []int{1, shortList, shortList + 1, 100, 700, audience.ListMax} {
+		var row audience.Bits
+		for row.Count() < n {
+			row.Set(uint16(r.IntN(audience.BlockSize)))
+		}
+		row.Set(0)
+		row.Set(audience.BlockSize - 1)
+		list := slices.Collect(row.All())
+		k := &content{row: audience.ListRow(list)}
+		k.findStarts()
+		if (k.starts != nil) != (len(list) > shortList) {
+			t.Errorf("%d ordinals: starts %v", len(list), k.starts != nil)
+		}
+		for o := range audience.BlockSize {
+			if slices.Contains(k.near(list, uint16(o)), uint16(o)) != row.Has(uint16(o)) {
+				t.Fatalf("ordinal %d of %d", o, len(list))
+			}
+		}
+	}
+}

@@ -146,10 +146,17 @@ func tabulate(ctx context.Context, s *blocks.Session, p *plan, schema *audience.
 	if p.household {
 		return table, p.keepOne(ctx, s, table.Fields(), func(_ int, b audience.Block, members *audience.Bits) error { return table.Add(b, members) })
 	}
+	fields := s.View().Prepare(append(table.Fields(), p.all.Fields()...))
+	var numbers []int
+	for _, f := range table.Fields() {
+		numbers = append(numbers, fields.Number(f))
+	}
+	read := func(b audience.Block, i int) (audience.Row, *audience.Column, bool) { return blocks.At(b, numbers[i]) }
+	table.Read = read
 	tables := make([]*audience.Table, s.Scanners())
 	tables[0] = table
 	_, err = s.Scan(ctx, blocks.Scan{
-		Fields: s.View().Prepare(append(table.Fields(), p.all.Fields()...)),
+		Fields: fields,
 		Look:   blocks.Absent(p.all),
 		Looks:  &p.absent,
 		Do: func(scanner, _ int, b audience.Block) (err error) {
@@ -157,6 +164,7 @@ func tabulate(ctx context.Context, s *blocks.Session, p *plan, schema *audience.
 				if tables[scanner], err = audience.NewTable(schema, by); err != nil {
 					return err
 				}
+				tables[scanner].Read = read
 			}
 			var members audience.Bits
 			if err := p.all.Eval(b, nil, &members); err != nil {

@@ -40,20 +40,13 @@ func (r *Resolver) Memberships(ctx context.Context, uids []audience.UID, segment
 			return err
 		}
 		answer = &Memberships{Of: make([]Membership, len(uids)), Building: p.building}
-		held := make([]string, 0, 64)
+		in := make([]bool, len(p.rows))
 		err = s.Locate(ctx, uids, p.fields, func(at int, _ uint32, b audience.Block, ordinal uint16) error {
-			held = held[:0]
-			for i := range p.segments {
-				in, err := p.segments[i].holds(b, ordinal)
-				if err != nil {
-					return err
-				}
-				if in {
-					held = append(held, p.segments[i].name)
-				}
+			names, err := p.holding(b, ordinal, in)
+			if err == nil {
+				answer.Of[at] = Membership{Found: true, Segments: names}
 			}
-			answer.Of[at] = Membership{Found: true, Segments: slices.Clone(held)}
-			return nil
+			return err
 		})
 		answer.Info = info(s)
 		answer.Info.Rules = p.rules
@@ -64,31 +57,53 @@ func (r *Resolver) Memberships(ctx context.Context, uids []audience.UID, segment
 
 // lookups is what segments are looked up by: it is made for one state of the definitions and one day. It is immutable.
 type lookups struct {
-	defs     *blocks.Definitions
-	day      int64
-	segments []lookedUp // by name
+	defs *blocks.Definitions
+	day  int64
+	// names are those of the segments with a row, ascending, and rows the numbers of these among the fields.
+	names    []string
+	rows     []int
+	others   []lookedUp // segments whose rules are evaluated: no row is of the day
 	building []string
 	rules    []Rule
 	fields   *blocks.Prepared
 }
 
-// lookedUp is one segment: its row, or where there is none its rule.
+// lookedUp is a segment with its rule.
 type lookedUp struct {
 	name string
-	row  int
 	expr *audience.Expr
 }
 
-func (l *lookedUp) holds(b audience.Block, ordinal uint16) (bool, error) {
-	if l.expr != nil {
-		truth, err := l.expr.Truth(b, ordinal)
-		return truth == audience.True, err
+// holding returns the names of the segments that hold an ordinal, ascending. in is as long as rows.
+func (p *lookups) holding(b audience.Block, ordinal uint16, in []bool) ([]string, error) {
+	if err := blocks.Holds(b, p.rows, ordinal, in); err != nil {
+		return nil, err
 	}
-	row, ok := blocks.RowAt(b, l.row)
-	if !ok {
-		return false, audience.ErrUnknown
+	n := 0
+	for _, is := range in {
+		if is {
+			n++
+		}
 	}
-	return row.Has(ordinal), nil
+	names := make([]string, 0, n)
+	for i, is := range in {
+		if is {
+			names = append(names, p.names[i])
+		}
+	}
+	for i := range p.others {
+		truth, err := p.others[i].expr.Truth(b, ordinal)
+		if err != nil {
+			return nil, err
+		}
+		if truth == audience.True {
+			names = append(names, p.others[i].name)
+		}
+	}
+	if len(p.others) > 0 {
+		slices.Sort(names)
+	}
+	return names, nil
 }
 
 // everySegment keeps what all segments are looked up by.
@@ -118,7 +133,7 @@ func (r *Resolver) lookedUp(ctx context.Context, v *blocks.View, names []string)
 		}
 		slices.Sort(p.building)
 	}
-	if err := p.add(ctx, r, c, v, names); err != nil {
+	if err := p.add(ctx, r, c, v, names, all); err != nil {
 		return nil, err
 	}
 	if all {
@@ -127,13 +142,17 @@ func (r *Resolver) lookedUp(ctx context.Context, v *blocks.View, names []string)
 	return p, nil
 }
 
-func (p *lookups) add(ctx context.Context, r *Resolver, c *catalog, v *blocks.View, names []string) error {
+func (p *lookups) add(ctx context.Context, r *Resolver, c *catalog, v *blocks.View, names []string, all bool) error {
 	find := &lookup{ctx: ctx, catalog: c, ask: r.cfg.Neighbours}
 	m := &members{catalog: c, day: p.day, today: p.day, used: make(map[string]Rule)}
 	env := audience.Env{Schema: c.schema, Day: p.day, ConsentDay: &p.day, Segment: m.ref}
 	var wrong fault.Violations
 	var fields []audience.Field
-	rows := make([]audience.Field, 0, len(names)) // by segment; empty where a rule is evaluated
+	type withRow struct {
+		name  string
+		field audience.Field
+	}
+	var rows []withRow
 	for i, name := range names {
 		uid, err := find.Segment(name)
 		if err != nil {
@@ -147,30 +166,30 @@ func (p *lookups) add(ctx context.Context, r *Resolver, c *catalog, v *blocks.Vi
 		if err != nil {
 			return err
 		}
-		one := lookedUp{name: name}
-		if ref.Pred != nil {
-			if one.expr, err = audience.Compile(audience.Member{Segment: uid}, env); err != nil {
-				return err
-			}
-			fields = append(fields, one.expr.TruthFields()...)
-		} else {
-			fields = append(fields, ref.Field)
+		if ref.Pred == nil {
+			fields, rows = append(fields, ref.Field), append(rows, withRow{name, ref.Field})
+			continue
 		}
-		p.segments, rows = append(p.segments, one), append(rows, ref.Field)
+		e, err := audience.Compile(audience.Member{Segment: uid}, env)
+		if err != nil {
+			return err
+		}
+		fields, p.others = append(fields, e.TruthFields()...), append(p.others, lookedUp{name, e})
 	}
 	if err := wrong.Err(); err != nil {
 		return err
 	}
 	p.fields = v.Prepare(fields)
-	for i := range p.segments {
-		if p.segments[i].expr == nil {
-			p.segments[i].row = p.fields.Number(rows[i])
+	slices.SortFunc(rows, func(a, b withRow) int { return strings.Compare(a.name, b.name) })
+	for _, r := range rows {
+		p.names, p.rows = append(p.names, r.name), append(p.rows, p.fields.Number(r.field))
+	}
+	if !all {
+		// Of all segments the revision of the definitions in the token says enough: hundreds of versions would be most of the answer.
+		for _, rule := range m.used {
+			p.rules = append(p.rules, rule)
 		}
+		slices.SortFunc(p.rules, func(a, b Rule) int { return strings.Compare(a.Segment, b.Segment) })
 	}
-	slices.SortFunc(p.segments, func(a, b lookedUp) int { return strings.Compare(a.name, b.name) })
-	for _, rule := range m.used {
-		p.rules = append(p.rules, rule)
-	}
-	slices.SortFunc(p.rules, func(a, b Rule) int { return strings.Compare(a.Segment, b.Segment) })
 	return nil
 }

@@ -95,7 +95,7 @@ type LookupProfilesResponse struct {
 	Memberships []*LookupProfilesResponse_Membership `protobuf:"bytes,1,rep,name=memberships,proto3" json:"memberships,omitempty"`
 	// Names of segments that were left out because they are being built; only where the request names none.
 	Building []string `protobuf:"bytes,2,rep,name=building,proto3" json:"building,omitempty"`
-	// What the answer was made from.
+	// What the answer was made from. It names rule versions only where the request names segments.
 	Info          *v1.AnswerInfo `protobuf:"bytes,3,opt,name=info,proto3" json:"info,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
