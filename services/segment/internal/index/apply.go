@@ -75,11 +75,11 @@ func (out *applied) refuse(err error) {
 
 // remove takes a deleted profile out of the index. Its ordinal stays taken.
 func (st *state) remove(uid audience.UID) {
-	at, ok := st.places[uid]
+	at, ok := st.where(uid)
 	if !ok {
 		return
 	}
+	st.places.Remove(uid, at.ref())
 	st.blocks[at.block].remove(at.ordinal)
-	delete(st.places, uid)
 	st.blank = append(st.blank, segment.Ordinal{Block: at.block, Ordinal: uint32(at.ordinal)})
 }

@@ -43,7 +43,7 @@ func (st *state) arrange(assign Arranger, batches []Batch) {
 			if c.Attribute != nil || c.Facts == nil {
 				continue
 			}
-			if at, ok := st.places[c.UID]; !ok {
+			if at, ok := st.where(c.UID); !ok {
 				fresh = append(fresh, arrival{c.UID, c.Facts})
 			} else if !st.replayed {
 				assign.Seen(int(at.block), c.Facts)
@@ -62,9 +62,18 @@ type place struct {
 	ordinal uint16
 }
 
+// ref is the place as the table of uids keeps it.
+func (p place) ref() uint32 { return p.block<<16 | uint32(p.ordinal) }
+
+// where returns the place of a profile that has one.
+func (st *state) where(uid audience.UID) (place, bool) {
+	ref, ok := st.places.Find(uid, func(ref uint32) bool { return st.blocks[ref>>16].uids[uint16(ref)] == uid })
+	return place{ref >> 16, uint16(ref)}, ok
+}
+
 // place returns the place of a profile, giving it one if it has none.
 func (st *state) place(assign Assigner, uid audience.UID, facts audience.Facts) place {
-	if at, ok := st.places[uid]; ok {
+	if at, ok := st.where(uid); ok {
 		return at
 	}
 	n := assign.Block(uid, facts, st.fill)
@@ -88,7 +97,7 @@ func (st *state) number(b *block, uid audience.UID) {
 	b.uids = append(b.uids, uid)
 	st.fill[b.n] = len(b.uids)
 	if uid != (audience.UID{}) {
-		st.places[uid] = at
+		st.places.Add(uid, at.ref())
 	}
 }
 

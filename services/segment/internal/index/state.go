@@ -9,6 +9,7 @@ import (
 
 	"github.com/narrowcast/narrowcast/pkg/audience"
 	"github.com/narrowcast/narrowcast/pkg/audience/blocks"
+	"github.com/narrowcast/narrowcast/pkg/audience/uidtable"
 	"github.com/narrowcast/narrowcast/services/segment"
 )
 
@@ -24,9 +25,9 @@ type state struct {
 	schema     *audience.Schema
 	declared   uint64 // highest revision at which an attribute was declared: every block represents facts up to it
 
-	blocks []*block // by number
-	fill   []int    // ordinals given out, by block
-	places map[audience.UID]place
+	blocks []*block             // by number
+	fill   []int                // ordinals given out, by block
+	places *uidtable.Table      // of the profiles that have not been deleted
 	fresh  []segment.OrdinalRun // given out and not yet stored
 	blank  []segment.Ordinal    // of profiles deleted since
 
@@ -60,7 +61,7 @@ func (x *Index) begin(ctx context.Context, id Identity) error {
 	}
 	st := &state{
 		identity: id, zone: zone, layout: number, read: blocks.Point{Incarnation: id.Incarnation},
-		attributes: make(map[string]audience.Attribute), places: make(map[audience.UID]place), segments: make(map[string]*definition),
+		attributes: make(map[string]audience.Attribute), places: uidtable.New(0), segments: make(map[string]*definition),
 	}
 	if st.schema, err = audience.NewSchema(id.Currency, nil); err != nil {
 		return fmt.Errorf("make the schema: %w", err)
@@ -86,7 +87,7 @@ func (x *Index) begin(ctx context.Context, id Identity) error {
 		x.published.clear()
 	}
 	x.moved.Store(true)
-	x.log.InfoContext(ctx, "replay begins", "layout", number, "ordinals", len(st.places))
+	x.log.InfoContext(ctx, "replay begins", "layout", number, "ordinals", st.places.Len())
 	return nil
 }
 
