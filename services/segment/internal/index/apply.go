@@ -41,7 +41,7 @@ func (st *state) apply(assign Assigner, batches []Batch) applied {
 		}
 		// Compacted changes are of no single position: the one before them stands until they have ended.
 		if !b.Replaying && (b.Through.Revision >= st.read.Revision || b.Through.Incarnation != st.read.Incarnation) {
-			st.read = b.Through
+			st.read, st.cursor = b.Through, b.Cursor
 			st.replayed = true
 		}
 	}

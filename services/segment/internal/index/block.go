@@ -26,6 +26,9 @@ type block struct {
 	defs    bool                        // the directory's definitions differ
 	rewrite bool                        // the store must get the whole block
 	loses   bool                        // somebody leaves a row
+
+	unsaved  bool // it differs from what the checkpoint has
+	restored bool // it came from a checkpoint
 }
 
 func newBlock(n uint32) *block {
@@ -36,6 +39,7 @@ func newBlock(n uint32) *block {
 		segments: make(map[audience.Field]*row),
 		dirty:    map[audience.Field]struct{}{audience.FieldLive: {}},
 		rewrite:  true,
+		unsaved:  true,
 	}
 }
 
@@ -51,6 +55,7 @@ func (b *block) row(f audience.Field) (r *row, known bool) {
 
 func (b *block) touch(f audience.Field) {
 	b.dirty[f] = struct{}{}
+	b.unsaved = true
 	b.changed.touch(f)
 }
 
@@ -93,6 +98,7 @@ func (b *block) remove(o uint16) {
 		b.changed.add(o)
 	}
 	b.uids[o] = audience.UID{}
+	b.unsaved = true
 	b.parts[int(o)/blocks.ChunkSize] = true
 }
 

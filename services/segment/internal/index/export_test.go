@@ -31,3 +31,6 @@ func SmallLanes(region, decade int) *Lanes { return &Lanes{region: region, decad
 
 // SpotMost is how many changes of a block are evaluated one by one.
 const SpotMost = spotMost
+
+// Saving reports whether a checkpoint is under way.
+func (x *Index) Saving() bool { return x.saver.run != nil }

@@ -27,6 +27,8 @@ type Batch struct {
 	// Replaying says that the changes are compacted ones from before the stream: until they end, the content is of no single
 	// position.
 	Replaying bool
+	// Cursor is what the changes after this batch are watched after. It is kept as it is.
+	Cursor string
 }
 
 // Change is the last state of one profile, or of one attribute's declaration.
@@ -41,6 +43,7 @@ type Change struct {
 // item is one entry of the queue: the beginning of a replay, or a batch of it.
 type item struct {
 	begin *Identity
+	st    *state // where it does not begin from nothing
 	batch Batch
 }
 
@@ -96,13 +99,13 @@ func (f *feed) release() {
 }
 
 // begin takes the beginning of a replay, if it is next.
-func (f *feed) begin() *Identity {
+func (f *feed) begin() (id *Identity, from *state) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if len(f.items) == 0 || f.items[0].begin == nil {
-		return nil
+	if len(f.items) == 0 {
+		return nil, nil
 	}
-	return f.items[0].begin
+	return f.items[0].begin, f.items[0].st
 }
 
 // begun drops the beginning that begin returned, unless another one took its place.

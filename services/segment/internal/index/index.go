@@ -13,6 +13,7 @@ import (
 
 	"github.com/narrowcast/narrowcast/pkg/audience/blocks"
 	"github.com/narrowcast/narrowcast/services/segment"
+	"github.com/narrowcast/narrowcast/services/segment/internal/checkpoint"
 )
 
 // Config says how the index works. Zero values mean the defaults.
@@ -31,6 +32,8 @@ type Config struct {
 	RetryMax time.Duration
 	// Parallelism is how many blocks are written at a time, default 4.
 	Parallelism int
+	// CheckpointEvery is the least time from the end of one checkpoint to the next, default 2 minutes.
+	CheckpointEvery time.Duration
 }
 
 // Deps are what the index works with.
@@ -41,6 +44,8 @@ type Deps struct {
 	// Lease is the holding under which ordinals are given and blocks are written. The caller renews it, and ends the index
 	// when it is lost.
 	Lease segment.Epoch
+	// Checkpoint is where the content is kept for the next start; nil: nowhere.
+	Checkpoint *checkpoint.Dir
 	// Assigner says where new profiles are numbered; nil: Lanes.
 	Assigner Assigner
 	Logger   *slog.Logger
@@ -68,6 +73,8 @@ type Index struct {
 	moved   atomic.Bool   // definitions were written
 	head    atomic.Uint64 // newest known revision of the profile store
 	refills refills
+
+	saver *saver // nil: no checkpoints
 
 	asksMu sync.Mutex
 	asks   []ask
@@ -106,6 +113,9 @@ func New(cfg Config, deps Deps) (*Index, error) {
 	}
 	if x.assigner == nil {
 		x.assigner = new(Lanes)
+	}
+	if deps.Checkpoint != nil {
+		x.saver = &saver{dir: deps.Checkpoint, every: cmp.Or(cfg.CheckpointEvery, 2*time.Minute)}
 	}
 	x.feed = feed{wake: x.signal, limit: 2 * x.cfg.TickChanges, space: make(chan struct{})}
 	x.published.changed = make(chan struct{})

@@ -16,7 +16,7 @@ type Arranger interface {
 	// Reset forgets everything: another layout begins.
 	Reset()
 	// Seen tells of a profile that has its ordinal from before: the index has started with a layout that was begun earlier.
-	Seen(block int, facts audience.Facts)
+	Seen(block int, facts audience.Facts, people int)
 	// Compare orders profiles that arrive together, before they are numbered: whoever is alike comes to stand together.
 	Compare(a, b audience.Facts) int
 }
@@ -125,7 +125,7 @@ func (l *Lanes) Block(_ audience.UID, facts audience.Facts, fill []int) int {
 	if own.open < 0 || own.open >= len(fill) || fill[own.open] >= audience.BlockSize {
 		l.reopen(own, fill)
 	}
-	l.tally(own.open, chain)
+	l.tally(own.open, chain, 1)
 	return own.open
 }
 
@@ -152,24 +152,24 @@ func (b *laneBlock) lane() (own *lane) {
 	return own
 }
 
-func (l *Lanes) tally(block int, chain []*lane) {
+func (l *Lanes) tally(block int, chain []*lane, people int) {
 	for len(l.blocks) <= block {
 		l.blocks = append(l.blocks, laneBlock{in: make(map[*lane]int)})
 	}
 	b := &l.blocks[block]
-	b.people++
+	b.people += people
 	for _, c := range chain {
-		b.in[c]++
+		b.in[c] += people
 	}
 }
 
 // Seen implements Arranger.
-func (l *Lanes) Seen(block int, facts audience.Facts) {
+func (l *Lanes) Seen(block int, facts audience.Facts, people int) {
 	chain := l.lanes(facts)
 	for _, c := range chain {
-		c.people++
+		c.people += people
 	}
-	l.tally(block, chain)
+	l.tally(block, chain, people)
 }
 
 // Compare implements Arranger: by region, and within one by birth. Unknown ones come first.

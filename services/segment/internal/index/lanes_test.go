@@ -157,7 +157,7 @@ func TestLanesGoOnAfterARestart(t *testing.T) {
 	n.number(t, lanes, people[:half])
 	lanes.Reset()
 	for i, f := range people[:half] {
-		lanes.Seen(n.blocks[i], f)
+		lanes.Seen(n.blocks[i], f, 1)
 	}
 	n.number(t, lanes, people[half:])
 	if got, want := len(n.fill), len(straight.fill); got > want+2 {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/metric/noop"
 
@@ -20,7 +21,28 @@ const (
 	metricUse     = "narrowcast.segment.block_use"
 	metricPurity  = "narrowcast.segment.lane_purity"
 	metricRefused = "narrowcast.segment.refused_facts"
+	// metricCheckpoints counts checkpoints that were written, or tried to be used, by what came of it.
+	metricCheckpoints = "narrowcast.segment.checkpoints"
 )
+
+// What can come of a checkpoint.
+var (
+	outcomeSaved   = outcome("saved")
+	outcomeFailed  = outcome("failed")
+	outcomeUsed    = outcome("used")
+	outcomeRefused = outcome("refused")
+)
+
+func outcome(word string) metric.MeasurementOption {
+	return metric.WithAttributeSet(attribute.NewSet(attribute.String("outcome", word)))
+}
+
+func (m *metrics) checkpoint(well bool, yes, no metric.MeasurementOption) {
+	if well {
+		no = yes
+	}
+	m.checkpoints.Add(context.Background(), 1, no)
+}
 
 type metrics struct {
 	duration    metric.Float64Histogram
@@ -28,6 +50,7 @@ type metrics struct {
 	refills     metric.Int64Counter
 	differences metric.Int64Counter
 	refused     metric.Int64Counter
+	checkpoints metric.Int64Counter
 	// observed ends the observation: another index may follow in this process.
 	observed metric.Registration
 }
@@ -37,12 +60,13 @@ func newMetrics(meter metric.Meter, x *Index) (*metrics, error) {
 		meter = noop.Meter{}
 	}
 	m := new(metrics)
-	var errs [6]error
+	var errs [7]error
 	m.duration, errs[0] = meter.Float64Histogram(telemetry.MetricTickDuration, metric.WithUnit("s"), metric.WithDescription("duration of the index's ticks that had changes"))
 	m.changes, errs[1] = meter.Int64Histogram(telemetry.MetricTickChanges, metric.WithDescription("changes that a tick took"))
 	m.refills, errs[2] = meter.Int64Counter(telemetry.MetricRefills, metric.WithDescription("blocks written again on request"))
 	m.differences, errs[3] = meter.Int64Counter(telemetry.MetricAuditDifferences, metric.WithDescription("rows that the audit found different and repaired"))
 	m.refused, errs[4] = meter.Int64Counter(metricRefused, metric.WithDescription("facts that the schema did not allow"))
+	m.checkpoints, errs[6] = meter.Int64Counter(metricCheckpoints, metric.WithDescription("checkpoints that were written or were to be used, by what came of it"))
 	m.observed, errs[5] = observe(meter, x)
 	return m, errors.Join(errs[:]...)
 }

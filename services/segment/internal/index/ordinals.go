@@ -45,8 +45,8 @@ func (st *state) arrange(assign Arranger, batches []Batch) {
 			}
 			if at, ok := st.where(c.UID); !ok {
 				fresh = append(fresh, arrival{c.UID, c.Facts})
-			} else if !st.replayed {
-				assign.Seen(int(at.block), c.Facts)
+			} else if !st.replayed && !st.blocks[at.block].restored {
+				assign.Seen(int(at.block), c.Facts, 1)
 			}
 		}
 	}
@@ -95,6 +95,7 @@ func (st *state) place(assign Assigner, uid audience.UID, facts audience.Facts) 
 func (st *state) number(b *block, uid audience.UID) {
 	at := place{b.n, uint16(len(b.uids))}
 	b.uids = append(b.uids, uid)
+	b.unsaved = true
 	st.fill[b.n] = len(b.uids)
 	if uid != (audience.UID{}) {
 		st.places.Add(uid, at.ref())

@@ -11,6 +11,7 @@ import (
 	"github.com/narrowcast/narrowcast/pkg/audience/blocks"
 	"github.com/narrowcast/narrowcast/pkg/audience/uidtable"
 	"github.com/narrowcast/narrowcast/services/segment"
+	"github.com/narrowcast/narrowcast/services/segment/internal/checkpoint"
 )
 
 // state is everything that the index knows of one life of one profile store, under one layout.
@@ -34,7 +35,12 @@ type state struct {
 	read     blocks.Point // the content is that of this position, or newer where changes are replayed
 	replayed bool         // the first replay has ended
 	live     bool         // a whole manifest was published
-	reset    bool         // the publisher has announced something else before
+	cursor   string       // what the changes after read are watched after; empty until it is known
+	// files are those of the checkpoint that the blocks came from, and restoredFor the life of the segment store that its rows of
+	// segments are of.
+	files       []checkpoint.File
+	restoredFor string
+	reset       bool // the publisher has announced something else before
 
 	segments  map[string]*definition   // by uid
 	snapshot  segment.Position         // whose state they are
@@ -47,33 +53,44 @@ type state struct {
 	announced *blocks.Definitions
 }
 
-// begin makes the content ready for a replay of the profile store from its beginning. The ordinals are those of the newest
-// layout of that life of the store, or a new layout is begun.
-func (x *Index) begin(ctx context.Context, id Identity) error {
+// newState is a state without profiles.
+func newState(id Identity, layout uint32) (*state, error) {
 	zone, err := time.LoadLocation(id.Zone)
 	if err != nil {
-		return fmt.Errorf("load the store's time zone: %w", err)
-	}
-	of := segment.ProfileStore{Store: id.Store, Incarnation: id.Incarnation}
-	number, err := x.layoutOf(ctx, of)
-	if err != nil {
-		return err
+		return nil, fmt.Errorf("load the store's time zone: %w", err)
 	}
 	st := &state{
-		identity: id, zone: zone, layout: number, read: blocks.Point{Incarnation: id.Incarnation},
+		identity: id, zone: zone, layout: layout, read: blocks.Point{Incarnation: id.Incarnation},
 		attributes: make(map[string]audience.Attribute), places: uidtable.New(0), segments: make(map[string]*definition),
 	}
 	if st.schema, err = audience.NewSchema(id.Currency, nil); err != nil {
-		return fmt.Errorf("make the schema: %w", err)
+		return nil, fmt.Errorf("make the schema: %w", err)
 	}
-	if err := st.loadOrdinals(ctx, x.store); err != nil {
-		return err
+	return st, nil
+}
+
+// begin makes the content ready for a replay of the profile store: from its beginning, with the ordinals of the newest layout of that
+// life of the store, or of a new layout; or with from for what came after it.
+func (x *Index) begin(ctx context.Context, id Identity, from *state) (err error) {
+	st := from
+	if st == nil {
+		number, err := x.layoutOf(ctx, segment.ProfileStore{Store: id.Store, Incarnation: id.Incarnation})
+		if err != nil {
+			return err
+		}
+		if st, err = newState(id, number); err != nil {
+			return err
+		}
+		if err := st.loadOrdinals(ctx, x.store); err != nil {
+			return err
+		}
 	}
 	if a, ok := x.assigner.(Arranger); ok {
 		a.Reset()
+		st.seen(a)
 	}
 	old := x.st
-	if old != nil && old.layout == number && old.identity.Store == id.Store {
+	if old != nil && old.layout == st.layout && old.identity.Store == id.Store {
 		// Versions of blocks go on, and readers keep what they have until the replay has ended.
 		st.writer, st.publisher, st.reset = old.writer, old.publisher, true
 	} else if err := x.announcer(st); err != nil {
@@ -87,7 +104,7 @@ func (x *Index) begin(ctx context.Context, id Identity) error {
 		x.published.clear()
 	}
 	x.moved.Store(true)
-	x.log.InfoContext(ctx, "replay begins", "layout", number, "ordinals", st.places.Len())
+	x.log.InfoContext(ctx, "replay begins", "layout", st.layout, "ordinals", st.places.Len(), "from_checkpoint", from != nil)
 	return nil
 }
 
@@ -109,16 +126,24 @@ func (x *Index) layoutOf(ctx context.Context, of segment.ProfileStore) (uint32, 
 	if err != nil {
 		return 0, fmt.Errorf("read layouts: %w", err)
 	}
-	for _, l := range slices.Backward(layouts) {
-		if l.Of == of {
-			return l.Number, nil
-		}
+	if number, ok := newestOf(layouts, of); ok {
+		return number, nil
 	}
 	l, err := x.store.BeginLayout(ctx, x.lease, of)
 	if err != nil {
 		return 0, fmt.Errorf("begin a layout: %w", err)
 	}
 	return l.Number, nil
+}
+
+// newestOf returns the newest layout of a life of a profile store.
+func newestOf(layouts []segment.Layout, of segment.ProfileStore) (number uint32, ok bool) {
+	for _, l := range slices.Backward(layouts) {
+		if l.Of == of {
+			return l.Number, true
+		}
+	}
+	return 0, false
 }
 
 // block returns a block by its number, making it and those before it.

@@ -72,11 +72,11 @@ func (x *Index) Tick(ctx context.Context) (more bool, err error) {
 
 func (x *Index) tick(ctx context.Context) (more bool, changes int, err error) {
 	began := x.now()
-	if id := x.feed.begin(); id != nil {
+	if id, from := x.feed.begin(); id != nil {
 		if x.retry.waiting(began) {
 			return false, 0, nil
 		}
-		if err := x.begin(ctx, *id); err != nil {
+		if err := x.begin(ctx, *id, from); err != nil {
 			return false, 0, x.passing(ctx, "replay cannot begin", err)
 		}
 		x.feed.begun(id)
@@ -115,6 +115,7 @@ func (x *Index) tick(ctx context.Context) (more bool, changes int, err error) {
 	if err := x.blankOrdinals(ctx, st); err != nil {
 		return more, changes, x.passing(ctx, "ordinals not blanked", err)
 	}
+	x.save(ctx, st)
 	return more || again, changes, nil
 }
 
@@ -186,9 +187,15 @@ func (x *Index) define(ctx context.Context, st *state) (left bool, err error) {
 	if !st.live {
 		// The first manifest is whole: nothing of it is built in slices.
 		for _, b := range st.blocks {
-			b.changed.clear()
-			clear(b.segments)
 			b.rewrite = true
+			if b.restored && st.restoredFor == st.snapshot.Incarnation {
+				if err := st.keepSegments(b); err != nil {
+					return false, err
+				}
+			} else {
+				b.changed.clear()
+				clear(b.segments)
+			}
 			b.settle()
 		}
 		_, err := st.build(x.now, x.now().Add(24*time.Hour))
@@ -220,6 +227,7 @@ var errRetry = errors.New("tried again")
 // stop ends what waits for the index.
 func (x *Index) stop() {
 	x.refills.end()
+	x.saver.abandon()
 	if err := x.metrics.observed.Unregister(); err != nil {
 		x.log.Error("metrics are still observed", "error", err)
 	}

@@ -21,6 +21,7 @@ import (
 	"github.com/narrowcast/narrowcast/pkg/audience/rule"
 	"github.com/narrowcast/narrowcast/pkg/sqldb"
 	"github.com/narrowcast/narrowcast/services/segment"
+	"github.com/narrowcast/narrowcast/services/segment/internal/checkpoint"
 	"github.com/narrowcast/narrowcast/services/segment/internal/index"
 	"github.com/narrowcast/narrowcast/services/segment/internal/sqlstore"
 )
@@ -92,6 +93,9 @@ type world struct {
 	uids     map[string]string                    // by name
 	next     uint64
 	assigner index.Assigner
+
+	dir  *checkpoint.Dir         // nil: no checkpoints
+	last map[audience.UID]uint64 // revision of the last change of each profile, deleted ones too
 }
 
 func newWorld(t testing.TB, seed uint64) *world { return newWorldOf(t, seed, new(spread)) }
@@ -102,7 +106,7 @@ func newWorldOf(t testing.TB, seed uint64, assigner index.Assigner) *world {
 		now:    time.Unix(audiencetest.Day*24*3600+3600, 0),
 		id:     index.Identity{Store: "st", Incarnation: "life1", Currency: "EUR", Zone: "Europe/Paris"},
 		people: make(map[audience.UID]audience.Facts), rules: make(map[string]string),
-		lists: make(map[string]map[audience.UID]struct{}), uids: make(map[string]string),
+		lists: make(map[string]map[audience.UID]struct{}), uids: make(map[string]string), last: make(map[audience.UID]uint64),
 	}
 	var err error
 	if w.store, err = sqlstore.Open(t.Context(), sqlstore.Config{DB: sqldb.Config{Path: w.path}}); err != nil {
@@ -122,7 +126,7 @@ func (w *world) restart(cfg index.Config) {
 		w.t.Fatal(err)
 	}
 	w.x, err = index.New(cfg, index.Deps{
-		Store: w.store, Blocks: w.bytes, Lease: w.lease, Assigner: w.assigner, Now: func() time.Time { return w.now },
+		Store: w.store, Blocks: w.bytes, Lease: w.lease, Assigner: w.assigner, Now: func() time.Time { return w.now }, Checkpoint: w.dir,
 		Logger: slog.New(slog.NewTextHandler(w.t.Output(), &slog.HandlerOptions{Level: slog.LevelInfo})),
 	})
 	if err != nil {
@@ -153,13 +157,16 @@ func (w *world) declare() (changes []index.Change) {
 	return changes
 }
 
+// cursor is what changes after the newest one are watched after.
+func (w *world) cursor() string { return fmt.Sprint(w.revision) }
+
 func (w *world) point() blocks.Point {
 	return blocks.Point{Incarnation: w.id.Incarnation, Revision: w.revision, Mark: fmt.Sprint("m", w.revision)}
 }
 
 func (w *world) offer(changes ...index.Change) {
 	w.t.Helper()
-	if err := w.x.Offer(w.t.Context(), index.Batch{Changes: changes, Through: w.point()}); err != nil {
+	if err := w.x.Offer(w.t.Context(), index.Batch{Changes: changes, Through: w.point(), Cursor: w.cursor()}); err != nil {
 		w.t.Fatal(err)
 	}
 }
@@ -179,7 +186,7 @@ func (w *world) replay() {
 	}
 	half := len(all) / 2
 	send(index.Batch{Changes: all[:half], Replaying: true})
-	send(index.Batch{Changes: all[half:], Through: w.point()})
+	send(index.Batch{Changes: all[half:], Through: w.point(), Cursor: w.cursor()})
 }
 
 func compareUIDs(a, b audience.UID) int { return slices.Compare(a[:], b[:]) }
@@ -195,6 +202,7 @@ func (w *world) add(n int) (changes []index.Change) {
 		w.people[uid] = audiencetest.Facts(w.r, w.schema)
 		changes = append(changes, index.Change{UID: uid, Facts: maps.Clone(w.people[uid])})
 		w.revision++
+		w.last[uid] = w.revision
 	}
 	return changes
 }
@@ -205,6 +213,7 @@ func (w *world) alter(changed, deleted int) (changes []index.Change) {
 	w.r.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
 	for i, uid := range all[:min(len(all), changed+deleted)] {
 		w.revision++
+		w.last[uid] = w.revision
 		if i < deleted {
 			delete(w.people, uid)
 			changes = append(changes, index.Change{UID: uid})

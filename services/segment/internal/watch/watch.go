@@ -36,6 +36,8 @@ const (
 type Sink interface {
 	// Begin says that what follows is a replay of this store from its beginning.
 	Begin(id index.Identity)
+	// Resume says whether the sink has kept what came before of this store: then what follows are the changes after the cursor.
+	Resume(ctx context.Context, id index.Identity) (from index.Resumed, ok bool)
 	// Offer takes a batch, waiting while too much is queued.
 	Offer(ctx context.Context, b index.Batch) error
 	// HeadAsked says when the profile store was asked for its head, and what it answered.
@@ -67,6 +69,7 @@ type Watcher struct {
 	identity   index.Identity
 	cursor     string // after which the next stream goes on; "": from the beginning
 	attributes map[string]*audience.Attribute
+	resumed    bool // the sink was asked what it has kept: what it said is not trusted twice
 }
 
 // New returns a watcher; Run starts it.
@@ -127,7 +130,7 @@ func (w *Watcher) follow(ctx context.Context) (received bool, err error) {
 	if w.cursor == "" || id != w.identity {
 		w.identity, w.cursor = id, ""
 		w.attributes = make(map[string]*audience.Attribute)
-		w.cfg.Sink.Begin(id)
+		w.begin(ctx, id)
 	}
 	ctx, cancel = context.WithCancel(ctx)
 	defer cancel()
@@ -155,12 +158,27 @@ func (w *Watcher) follow(ctx context.Context) (received bool, err error) {
 			return received, err
 		}
 		b.Through = at
-		b.Replaying = m.GetReplaying()
+		b.Replaying, b.Cursor = m.GetReplaying(), m.GetChangesThrough()
 		if err := w.cfg.Sink.Offer(ctx, b); err != nil {
 			return received, fmt.Errorf("offer changes: %w", err)
 		}
 		w.cursor = m.GetChangesThrough()
 	}
+}
+
+// begin begins with what the sink has kept, or else from the beginning.
+func (w *Watcher) begin(ctx context.Context, id index.Identity) {
+	if !w.resumed {
+		w.resumed = true
+		if from, ok := w.cfg.Sink.Resume(ctx, id); ok {
+			w.cursor = from.Cursor
+			for _, a := range from.Attributes {
+				w.attributes[a.Name] = &a
+			}
+			return
+		}
+	}
+	w.cfg.Sink.Begin(id)
 }
 
 // batch makes facts of a message.

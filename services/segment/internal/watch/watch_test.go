@@ -78,6 +78,8 @@ type sink struct {
 	begun   []index.Identity
 	batches []index.Batch
 	heads   []blocks.Point
+	kept    *index.Resumed
+	resumed int
 	news    chan struct{}
 }
 
@@ -92,6 +94,15 @@ func (s *sink) note(f func()) {
 }
 
 func (s *sink) Begin(id index.Identity) { s.note(func() { s.begun = append(s.begun, id) }) }
+
+// Resume has what a test says was kept.
+func (s *sink) Resume(context.Context, index.Identity) (index.Resumed, bool) {
+	if s.kept == nil {
+		return index.Resumed{}, false
+	}
+	s.note(func() { s.resumed++ })
+	return *s.kept, true
+}
 
 func (s *sink) Offer(_ context.Context, b index.Batch) error {
 	s.note(func() { s.batches = append(s.batches, b) })

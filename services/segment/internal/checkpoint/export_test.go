@@ -1,0 +1,4 @@
+package checkpoint
+
+// Parse is parse, for fuzzing.
+var Parse = parse
