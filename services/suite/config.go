@@ -89,7 +89,7 @@ func (c *Config) profile() profile.Config {
 // segment is the configuration of the segment service with what is said for all.
 func (c *Config) segment() segment.Config {
 	s := c.Segment
-	s.Path, s.Database, s.Migrate = c.file(s.Path), c.database(s.Database), c.Migrate
+	s.Path, s.Database, s.Migrate, s.Checkpoint = c.file(s.Path), c.database(s.Database), c.Migrate, c.file(s.Checkpoint)
 	if c.Staleness > 0 {
 		s.Staleness = c.Staleness
 	}

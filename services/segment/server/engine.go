@@ -9,6 +9,7 @@ import (
 
 	"github.com/narrowcast/narrowcast/pkg/telemetry"
 	"github.com/narrowcast/narrowcast/services/segment"
+	"github.com/narrowcast/narrowcast/services/segment/internal/checkpoint"
 	"github.com/narrowcast/narrowcast/services/segment/internal/index"
 	"github.com/narrowcast/narrowcast/services/segment/internal/watch"
 )
@@ -25,9 +26,10 @@ func (s *Server) newEngine(lease segment.Epoch) (engine, error) {
 	if s.deps.MeterProvider != nil {
 		meter = s.deps.MeterProvider.Meter(telemetry.Scope + "segment")
 	}
-	x, err := index.New(index.Config{Tick: s.cfg.Tick, BuildSlice: s.cfg.Build, Audit: s.cfg.Audit}, index.Deps{
+	dir := s.checkpoint()
+	x, err := index.New(index.Config{Tick: s.cfg.Tick, BuildSlice: s.cfg.Build, Audit: s.cfg.Audit, CheckpointEvery: s.cfg.CheckpointEvery}, index.Deps{
 		Store: s.store, Blocks: s.deps.Blocks, Lease: lease, Logger: s.deps.Logger, Meter: meter, Now: s.deps.Now,
-		Assigner: s.deps.Assigner,
+		Assigner: s.deps.Assigner, Checkpoint: dir,
 	})
 	if err != nil {
 		return nil, err
@@ -37,6 +39,19 @@ func (s *Server) newEngine(lease segment.Epoch) (engine, error) {
 		return nil, err
 	}
 	return &followed{x, w}, nil
+}
+
+// checkpoint opens the folder of checkpoints; nil where there is none. Where it cannot be written to, the index does without.
+func (s *Server) checkpoint() *checkpoint.Dir {
+	if s.cfg.Checkpoint == "" {
+		return nil
+	}
+	dir, err := checkpoint.Open(s.cfg.Checkpoint)
+	if err != nil {
+		s.log.Warn("the index keeps nothing for the next start, which will read all profiles again", "error", err)
+		return nil
+	}
+	return dir
 }
 
 // Run runs the index and its watcher; the end of one ends the other.

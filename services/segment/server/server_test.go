@@ -124,7 +124,7 @@ func newSuite(t *testing.T) *suite {
 func (s *suite) start(t *testing.T) (stop func()) {
 	t.Helper()
 	cfg := server.Default()
-	cfg.Path = s.path
+	cfg.Path, cfg.Checkpoint = s.path, filepath.Join(filepath.Dir(s.path), "checkpoint")
 	door, err := server.New(t.Context(), cfg, server.Deps{Profiles: s.profiles, Blocks: s.blocks})
 	if err != nil {
 		t.Fatal(err)

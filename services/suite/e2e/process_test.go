@@ -106,7 +106,9 @@ func fourProcesses(t testing.TB, o options) *stack {
 
 // serveFlags are the flags of every process: ports that the system chooses, and a log that can be read.
 func serveFlags(dataDir string) []string {
-	return []string{"--listen=127.0.0.1:0", "--ops-listen=none", "--data-dir=" + dataDir, "--log-format=json", "--log-level=debug"}
+	return []string{"--listen=127.0.0.1:0", "--ops-listen=none", "--data-dir=" + dataDir, "--log-format=json", "--log-level=debug",
+		// Restarts of any kind are then from a checkpoint of a moment ago.
+		"--segment-checkpoint-every=50ms"}
 }
 
 // process is a started program that serves.

@@ -34,3 +34,6 @@ const SpotMost = spotMost
 
 // Saving reports whether a checkpoint is under way.
 func (x *Index) Saving() bool { return x.saver.run != nil }
+
+// Abandon ends a checkpoint under way, as the end of Run does.
+func (x *Index) Abandon() { x.saver.abandon() }

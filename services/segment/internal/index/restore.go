@@ -147,9 +147,7 @@ func (st *state) compareOrdinals(ctx context.Context, store segment.Store) error
 			case o >= len(b.uids):
 				st.number(b, uid)
 			case b.uids[o] == uid:
-			case uid == blank: // deleted since, which the changes will say too
-				st.places.Remove(b.uids[o], place{b.n, uint16(o)}.ref())
-				b.remove(uint16(o))
+			case uid == blank: // deleted since, as the changes will say
 			case b.uids[o] == blank: // deleted, and the store was not told
 				st.blank = append(st.blank, segment.Ordinal{Block: b.n, Ordinal: uint32(o)})
 			default:
@@ -247,17 +245,6 @@ func valuesOf[T cmp.Ordered](c *audience.Column, distinct []T) (*values[T], erro
 		return nil, errors.New("a value without ordinals")
 	}
 	return v, nil
-}
-
-// keepSegments makes the rows of segments that came with a restored block those of now: what depends on a list is built anew, since lists
-// change without the profiles, and what reads of the changes since is brought up to date. Called with the lock held.
-func (st *state) keepSegments(b *block) error {
-	for _, r := range st.rules {
-		if r.expr == nil || slices.ContainsFunc(r.expr.Fields(), func(f audience.Field) bool { return strings.HasPrefix(string(f), "s/") }) {
-			delete(b.segments, r.field)
-		}
-	}
-	return st.update(b)
 }
 
 // seen tells the assigner who is in the restored blocks, by region and decade of birth.

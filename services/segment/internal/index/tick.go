@@ -189,7 +189,9 @@ func (x *Index) define(ctx context.Context, st *state) (left bool, err error) {
 		for _, b := range st.blocks {
 			b.rewrite = true
 			if b.restored && st.restoredFor == st.snapshot.Incarnation {
-				if err := st.keepSegments(b); err != nil {
+				// Rows of segments are named by the state of all that they are made of, so those that are still wanted are right but
+				// for what has changed since.
+				if err := st.update(b); err != nil {
 					return false, err
 				}
 			} else {

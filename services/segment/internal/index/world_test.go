@@ -112,7 +112,10 @@ func newWorldOf(t testing.TB, seed uint64, assigner index.Assigner) *world {
 	if w.store, err = sqlstore.Open(t.Context(), sqlstore.Config{DB: sqldb.Config{Path: w.path}}); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { w.store.Close() })
+	t.Cleanup(func() {
+		w.x.Abandon()
+		w.store.Close()
+	})
 	w.schema = audiencetest.Schema(w.r)
 	w.restart(index.Config{})
 	return w
@@ -124,6 +127,9 @@ func (w *world) restart(cfg index.Config) {
 	var err error
 	if w.lease, err = w.store.AcquireLease(w.t.Context(), "test", time.Hour); err != nil {
 		w.t.Fatal(err)
+	}
+	if w.x != nil {
+		w.x.Abandon()
 	}
 	w.x, err = index.New(cfg, index.Deps{
 		Store: w.store, Blocks: w.bytes, Lease: w.lease, Assigner: w.assigner, Now: func() time.Time { return w.now }, Checkpoint: w.dir,

@@ -134,12 +134,17 @@ func (s *sink) await(t *testing.T, wanted func() bool) {
 
 func follow(t *testing.T, p *profiles) *sink {
 	t.Helper()
+	return followInto(t, p, new(sink))
+}
+
+func followInto(t *testing.T, p *profiles, s *sink) *sink {
+	t.Helper()
 	local, err := rpc.NewLocal(rpc.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	profilev1.RegisterProfileServiceServer(local, p)
-	s := &sink{news: make(chan struct{}, 1)}
+	s.news = make(chan struct{}, 1)
 	w, err := watch.New(watch.Config{
 		Profiles: local, Sink: s, Logger: slog.New(slog.NewTextHandler(t.Output(), nil)), Retry: time.Millisecond, HeadEvery: 10 * time.Millisecond,
 	})
@@ -230,6 +235,30 @@ func TestARefusedCursorBeginsAnew(t *testing.T) {
 			t.Errorf("%s: streams began after %q, want %q", reason, p.afters, want)
 		}
 		p.mu.Unlock()
+	}
+}
+
+func TestWhatTheSinkHasKeptIsGoneOnFromAndNotTrustedTwice(t *testing.T) {
+	p := &profiles{life: "life", streams: []stream{
+		{messages: []*profilev1.WatchProfilesResponse{message("c8", "life", 8, changed(&profilev1.Profile{
+			Name: someone, Custom: map[string]*typev1.AttributeValue{"balance": {Value: &typev1.AttributeValue_Decimal{Decimal: "3"}}},
+		}))}, err: errors.New("cut")},
+		{err: fault.New(fault.OutOfRange, "CURSOR_TOO_OLD", "begin without one")},
+		{messages: []*profilev1.WatchProfilesResponse{message("c9", "life", 9)}},
+	}}
+	s := followInto(t, p, &sink{kept: &index.Resumed{
+		Cursor: "c7", Attributes: []audience.Attribute{{Name: "custom.balance", Kind: audience.KindDecimal, Scale: 2, Revision: 1}},
+	}})
+	s.await(t, func() bool { return len(s.batches) == 2 && len(s.begun) == 1 })
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if b := s.batches[0]; s.resumed != 1 || len(b.Changes) != 1 || b.Changes[0].Facts["custom.balance"].Num != 300 || b.Cursor != "c8" {
+		t.Errorf("resumed %d times, then %+v: the attributes that came before the cursor are known", s.resumed, b)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if want := []string{"c7", "c8", ""}; !slices.Equal(p.afters, want) {
+		t.Errorf("streams began after %q, want %q", p.afters, want)
 	}
 }
 

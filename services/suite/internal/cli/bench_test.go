@@ -14,7 +14,7 @@ func TestBenchPrintsAndWritesItsReport(t *testing.T) {
 	dir := t.TempDir()
 	kept, page := filepath.Join(dir, "report.json"), filepath.Join(dir, "report.md")
 	got := say(t, nil, "", "bench", "--people", "2000", "--rounds", "1", "--turn", "1ms", "--only", "Q1,Q8", "--json", kept, "--markdown", page).must(t)
-	for _, want := range []string{"empty call", "count: FR-40, age 25-34, directors", "not built", "blocks: segments"} {
+	for _, want := range []string{"empty call", "count: FR-40, age 25-34, directors", "which of 200 segments hold one profile", "blocks: segments"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("it does not say %q:\n%s", want, got)
 		}
