@@ -81,6 +81,20 @@ func (s *Session) Scan(ctx context.Context, sc Scan) (told [2]uint64, err error)
 	if told, err = work.look(); err != nil {
 		return told, gone(ctx, err)
 	}
+	if cold := work.list.cold; len(cold) > 0 && sc.Look != nil {
+		// Of most blocks the directory will be enough, and it is a small part of what would be read with it.
+		if err := work.each(cold, func(ctx context.Context, _, at int) error {
+			_, err := work.Session.load(ctx, s.view.slots[at], directories())
+			return err
+		}); err != nil {
+			return told, gone(ctx, err)
+		}
+		if told, err = work.look(); err != nil {
+			return told, gone(ctx, err)
+		}
+	}
+	s.counters.skipped.Add(work.skipped)
+	s.counters.evaluated.Add(work.evaluated)
 	if err := work.evaluate(); err != nil {
 		return told, gone(ctx, err)
 	}
@@ -104,6 +118,8 @@ type scan struct {
 	ctx  context.Context
 	plan *fieldPlan
 	list *scanList
+	// skipped and evaluated count the blocks of which the directory was enough.
+	skipped, evaluated int64
 
 	portion int
 	next    atomic.Int64 // of list.hot
@@ -140,8 +156,7 @@ func (w *scan) look() (told [2]uint64, err error) {
 		return told, err
 	}
 	l.hot, l.cold = looked.hot, append(l.cold[:0], looked.cold...)
-	w.counters.skipped.Add(looked.skipped)
-	w.counters.evaluated.Add(looked.evaluated)
+	w.skipped, w.evaluated = looked.skipped, looked.evaluated
 	return looked.told, nil
 }
 
@@ -227,8 +242,19 @@ func (w *scan) fail(err error) {
 
 // load evaluates the blocks that have to be loaded first.
 func (w *scan) load() error {
-	cold := w.list.cold
-	if len(cold) == 0 {
+	return w.each(w.list.cold, func(ctx context.Context, number, at int) error {
+		b, err := w.Session.load(ctx, w.view.slots[at], w.plan)
+		if err != nil {
+			return err
+		}
+		w.counters.evaluated.Add(1)
+		return w.Do(number, at, b)
+	})
+}
+
+// each calls f for blocks by their places, several at a time, each with a number below Scanners.
+func (w *scan) each(list []int32, f func(ctx context.Context, number, at int) error) error {
+	if len(list) == 0 {
 		return nil
 	}
 	soon, cancel := early(w.ctx)
@@ -237,16 +263,10 @@ func (w *scan) load() error {
 	one := func(number int) {
 		for {
 			i := int(w.next.Add(1)) - 1
-			if i >= len(cold) || w.ended.Load() {
+			if i >= len(list) || w.ended.Load() {
 				return
 			}
-			at := int(cold[i])
-			b, err := w.Session.load(soon, w.view.slots[at], w.plan)
-			if err == nil {
-				w.counters.evaluated.Add(1)
-				err = w.Do(number, at, b)
-			}
-			if err != nil {
+			if err := f(soon, number, int(list[i])); err != nil {
 				w.fail(err)
 				cancel()
 				return
@@ -254,10 +274,16 @@ func (w *scan) load() error {
 		}
 	}
 	var others sync.WaitGroup
-	for i := 1; i < min(loaders, len(cold)); i++ {
+	for i := 1; i < min(loaders, len(list)); i++ {
 		others.Go(func() { one(i) })
 	}
 	one(0)
 	others.Wait()
+	w.next.Store(0)
 	return w.err
 }
+
+// directories is a plan that reads little but the directory.
+var directories = sync.OnceValue(func() *fieldPlan {
+	return &fieldPlan{fields: []planField{newPlanField(audience.FieldLive, 0)}}
+})
