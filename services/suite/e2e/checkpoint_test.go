@@ -8,7 +8,9 @@ import (
 	"testing"
 	"time"
 
+	campaignv1 "github.com/narrowcast/narrowcast/proto/gen/go/narrowcast/campaign/v1"
 	profilev1 "github.com/narrowcast/narrowcast/proto/gen/go/narrowcast/profile/v1"
+	typev1 "github.com/narrowcast/narrowcast/proto/gen/go/narrowcast/type/v1"
 	"github.com/narrowcast/narrowcast/services/suite/e2e/worldtest"
 )
 
@@ -31,24 +33,24 @@ func TestARestartGoesOnFromTheCheckpoint(t *testing.T) {
 			}
 			people++
 		}
-		if got := everybody(t, st); got != people {
-			t.Fatalf("%d people are counted, want %d", got, people)
+		// Of the newest state, which after a start is waited for.
+		got, err := st.Audiences.CountAudience(t.Context(), &campaignv1.CountAudienceRequest{
+			Audience: specRef(&campaignv1.AudienceSpec{}), Consistency: &typev1.Consistency{Requirement: &typev1.Consistency_FullyConsistent{FullyConsistent: true}},
+		})
+		if err != nil || got.GetCount() != people {
+			t.Fatalf("%d people are counted, %v; want %d", got.GetCount(), err, people)
 		}
 	}
 	manifest := filepath.Join(o.dataDir, "segment-checkpoint", "manifest.json")
-	written := func() time.Time {
-		info, err := os.Stat(manifest)
-		if err != nil {
-			return time.Time{}
-		}
-		return info.ModTime()
-	}
 	p, st := start()
 	add(st, 20)
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	for before := written(); !written().After(before); worldtest.Pause(ctx, 20*time.Millisecond) {
-		if ctx.Err() != nil {
+	for {
+		if _, err := os.Stat(manifest); err == nil {
+			break
+		}
+		if worldtest.Pause(ctx, 20*time.Millisecond); ctx.Err() != nil {
 			t.Fatal("no checkpoint was written")
 		}
 	}

@@ -22,7 +22,7 @@ func breaking(path string, ask func(context.Context, *campaignv1.BreakdownAudien
 			{Attribute: audience.AttrRegion}, {Attribute: audience.AttrGender}, {Attribute: audience.AttrAge, Bounds: ageBounds},
 		},
 	}
-	return &op{name: nameQ6, about: aboutQ6, path: path, do: func(ctx context.Context) (check, error) {
+	return &op{name: nameQ6, about: aboutQ6, path: path, least: warm, do: func(ctx context.Context) (check, error) {
 		res, err := ask(ctx, req)
 		return func(t *truth) (int64, bool) { return res.GetCount(), brokenRight(res, t) }, err
 	}}
@@ -67,7 +67,7 @@ func overlapping(path string, ask func(context.Context, *campaignv1.OverlapAudie
 	for _, k := range paired {
 		req.Audiences = append(req.Audiences, question(inSegments([]int{k}, nil)).ref())
 	}
-	return &op{name: nameQ7, about: aboutQ7, path: path, do: func(ctx context.Context) (check, error) {
+	return &op{name: nameQ7, about: aboutQ7, path: path, least: warm, do: func(ctx context.Context) (check, error) {
 		res, err := ask(ctx, req)
 		return func(t *truth) (sum int64, ok bool) {
 			ok = len(res.GetPairs()) == len(paired)*(len(paired)-1)/2
@@ -142,7 +142,7 @@ func (w *world) lookingInBatches(ask lookUp) *op {
 		}
 		return nil
 	}
-	o := &op{name: nameQ8 + " batches", about: aboutQ8Batch, path: PathGRPC, unit: "profiles", least: 3, after: draw}
+	o := &op{name: nameQ8 + " batches", about: aboutQ8Batch, path: PathGRPC, unit: "profiles", least: warm, after: draw}
 	_ = draw(context.Background())
 	o.do = func(ctx context.Context) (check, error) {
 		var last [callers]*campaignv1.LookupProfilesResponse

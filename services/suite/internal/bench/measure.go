@@ -61,6 +61,10 @@ type op struct {
 	wrong string
 }
 
+// warm is how often in a turn what takes long is done at least: between two turns so much else is read that the first time of each finds
+// nothing where it left it.
+const warm = 5
+
 // mostTimes bounds how often a cheap op is repeated in a turn.
 const mostTimes = 200
 

@@ -125,7 +125,7 @@ func narrowing(path string, ask counter) *op {
 // listing is Q4: all uids are received; whether they are the right ones is looked at afterwards.
 func listing(path string, list func(context.Context, *campaignv1.StreamMembersRequest) ([][]byte, error)) *op {
 	req := &campaignv1.StreamMembersRequest{Audience: q4.ref()}
-	return &op{name: nameQ4, about: aboutQ4, path: path, unit: "uids", do: func(ctx context.Context) (check, error) {
+	return &op{name: nameQ4, about: aboutQ4, path: path, unit: "uids", least: warm, do: func(ctx context.Context) (check, error) {
 		pages, err := list(ctx, req)
 		return func(t *truth) (int64, bool) {
 			n, sealed := int64(0), uint64(0)

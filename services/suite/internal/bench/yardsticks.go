@@ -93,7 +93,7 @@ func (w *world) newYardsticks(ctx context.Context, members int64) (*yardsticks, 
 				_, err := audiences.DeleteAudience(ctx, &campaignv1.DeleteAudienceRequest{Name: "audiences/none"})
 				return nil, err
 			}},
-		{name: nameRaw, path: PathLocal, about: "as many bytes as Q4 from a bare gRPC server, 256 KiB a message", unit: "uids",
+		{name: nameRaw, path: PathLocal, about: "as many bytes as Q4 from a bare gRPC server, 256 KiB a message", unit: "uids", least: warm,
 			do: func(ctx context.Context) (check, error) {
 				pages, err := receiveAll(ctx, audiences, &campaignv1.StreamMembersRequest{})
 				return func(*truth) (int64, bool) {
