@@ -194,12 +194,16 @@ func restoredBlock(c *checkpoint.Block) (*block, error) {
 		}
 	}
 	live := b.live()
+	known := 0
 	for o, uid := range b.uids {
-		if (uid != audience.UID{}) != live.has(uint16(o)) {
+		switch has := uid != audience.UID{}; {
+		case has != live.has(uint16(o)):
 			return nil, fmt.Errorf("who lives and who has a uid differ at ordinal %d", o)
+		case has:
+			known++
 		}
 	}
-	if last := slices.Max(append(slices.Collect(live.bits().All()), 0)); live.n > 0 && int(last) >= len(b.uids) {
+	if known != live.n {
 		return nil, errors.New("somebody lives beyond the ordinals that were given")
 	}
 	return b, nil

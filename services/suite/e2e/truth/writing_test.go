@@ -31,7 +31,7 @@ const (
 	// writing is how long writers write, unless the environment says longer; on a slow machine until there is enough to compare,
 	// but not longer than patient.
 	writing = 3 * time.Second
-	patient = 20 * time.Second
+	patient = 60 * time.Second
 )
 
 // live is a world that is written to and asked at the same time.
@@ -127,7 +127,15 @@ func (l *live) plenty(editing bool) bool {
 	defer l.mu.Unlock()
 	l.edits.mu.Lock()
 	defer l.edits.mu.Unlock()
-	return len(l.answers) > 80 && l.merges.Load() > 5 && l.unmerges.Load() > 5 && (!editing || len(l.edits.list) > 12)
+	versions := make(map[int64]bool) // of the edited segment, in answers
+	for _, a := range l.answers {
+		for _, v := range a.info.GetRules() {
+			if v.GetSegment() == edited {
+				versions[v.GetVersion()] = true
+			}
+		}
+	}
+	return len(l.answers) > 80 && l.merges.Load() > 5 && l.unmerges.Load() > 5 && (!editing || len(l.edits.list) > 12 && len(versions) > 3)
 }
 
 // create creates a rule segment that random ones do not name, and waits until it answers.
