@@ -26,7 +26,7 @@ func startBinary() (*backend, error) {
 	}
 	var last error
 	for range 10 {
-		b, err := tryBinary(path)
+		b, err := tryBinary(path, os.TempDir())
 		if err == nil {
 			return b, nil
 		}
@@ -35,14 +35,17 @@ func startBinary() (*backend, error) {
 	return nil, last
 }
 
-func tryBinary(path string) (*backend, error) {
+// tryBinary starts a server once, with a folder to work in and further arguments.
+func tryBinary(path, dir string, args ...string) (*backend, error) {
 	port, err := freePort()
 	if err != nil {
 		return nil, err
 	}
 	// Nothing on disk, so nothing survives a stop and no folder has to be removed.
-	cmd := exec.Command("/bin/sh", "-c", watcher, "sh", path, "--port", port, "--bind", "127.0.0.1",
-		"--save", "", "--appendonly", "no", "--dir", os.TempDir())
+	all := append([]string{
+		"-c", watcher, "sh", path, "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", dir,
+	}, args...)
+	cmd := exec.Command("/bin/sh", all...)
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		return nil, fmt.Errorf("make pipe: %w", err)
