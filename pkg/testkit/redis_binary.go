@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -35,16 +36,15 @@ func startBinary() (*backend, error) {
 	return nil, last
 }
 
-// tryBinary starts a server once, with a folder to work in and further arguments.
+// tryBinary starts a server once, with a folder to work in and further arguments, which may begin with a file of settings.
 func tryBinary(path, dir string, args ...string) (*backend, error) {
 	port, err := freePort()
 	if err != nil {
 		return nil, err
 	}
 	// Nothing on disk, so nothing survives a stop and no folder has to be removed.
-	all := append([]string{
-		"-c", watcher, "sh", path, "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", dir,
-	}, args...)
+	all := slices.Concat([]string{"-c", watcher, "sh", path}, args,
+		[]string{"--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", dir})
 	cmd := exec.Command("/bin/sh", all...)
 	in, err := cmd.StdinPipe()
 	if err != nil {

@@ -1,11 +1,14 @@
 package redisblocks_test
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/redis/go-redis/v9"
 
 	"github.com/narrowcast/narrowcast/pkg/audience/blocks"
 	"github.com/narrowcast/narrowcast/pkg/audience/blocks/blockstest"
@@ -20,24 +23,34 @@ const (
 	writeRights = readRights + " +eval +evalsha +type +hget +hset +hdel +del +unlink"
 )
 
-func TestOverTLSWithUsersOfFewRights(t *testing.T) {
-	redis := testkit.RedisTLS(t)
-	secure := at("rediss://" + redis.Addr)
-	secure.CAFile, secure.CertFile, secure.KeyFile, secure.ServerName = redis.CAFile, redis.CertFile, redis.KeyFile, redis.Name
-	admin := connect(t, secure)
-	defer admin.Close()
+// admit makes the users "reader" and "writer" on a server.
+func admit(ctx context.Context, admin redis.Cmdable) error {
+	var errs []error
 	for user, rights := range map[string]string{"reader": readRights, "writer": writeRights} {
-		args := []any{"ACL", "SETUSER", user, "on", ">hunter2"}
+		args := []any{"acl", "setuser", user, "on", ">hunter2"}
 		for _, r := range strings.Fields(rights) {
 			args = append(args, r)
 		}
-		if err := admin.Do(t.Context(), args...).Err(); err != nil {
-			t.Fatal(err)
-		}
+		cmd := redis.NewStatusCmd(ctx, args...)
+		_, err := admin.Pipelined(ctx, func(p redis.Pipeliner) error { return p.Process(ctx, cmd) })
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+func TestOverTLSWithUsersOfFewRights(t *testing.T) {
+	t.Parallel()
+	server := testkit.RedisTLS(t)
+	secure := at("rediss://" + server.Addr)
+	secure.CAFile, secure.CertFile, secure.KeyFile, secure.ServerName = server.CAFile, server.CertFile, server.KeyFile, server.Name
+	admin := connect(t, secure)
+	defer admin.Close()
+	if err := admit(t.Context(), admin); err != nil {
+		t.Fatal(err)
 	}
 	as := func(user string) redisblocks.Options {
 		o := secure
-		o.Address = config.NewSecret("rediss://" + user + "@" + redis.Addr)
+		o.Address = config.NewSecret("rediss://" + user + "@" + server.Addr)
 		return o
 	}
 	file := filepath.Join(t.TempDir(), "password")
@@ -93,7 +106,7 @@ func TestOverTLSWithUsersOfFewRights(t *testing.T) {
 	wrong.Password = config.NewSecret("hunter3")
 	unknown, nameless, bare := reader, reader, reader
 	unknown.CAFile, nameless.ServerName, bare.CertFile, bare.KeyFile = "", "", "", ""
-	plain := redisblocks.Options{Address: config.NewSecret("redis://reader@" + redis.Addr), Password: reader.Password}
+	plain := redisblocks.Options{Address: config.NewSecret("redis://reader@" + server.Addr), Password: reader.Password}
 	for name, o := range map[string]redisblocks.Options{
 		"a wrong password": wrong, "an unknown authority": unknown, "another name in the certificate": nameless,
 		"no certificate of its own": bare, "no TLS": plain,

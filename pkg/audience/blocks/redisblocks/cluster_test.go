@@ -2,6 +2,7 @@ package redisblocks_test
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -24,6 +25,7 @@ func connect(t testing.TB, o redisblocks.Options) redis.UniversalClient {
 }
 
 func TestInACluster(t *testing.T) {
+	t.Parallel()
 	nodes := testkit.RedisCluster(t)
 	address := at("redis+cluster://" + strings.Join(nodes[:2], ",")) // the third is found through them
 	factory := func(t testing.TB) *blockstest.Server { return serve(t, connect(t, address)) }
@@ -63,6 +65,46 @@ func TestInACluster(t *testing.T) {
 			}
 		}
 		if err := s.Store.Ping(t.Context()); err != nil {
+			t.Errorf("ping: %v", err)
+		}
+	})
+	t.Run("users of few rights", func(t *testing.T) {
+		s := factory(t)
+		admin, ok := connect(t, address).(*redis.ClusterClient)
+		if !ok {
+			t.Fatal("the client is none of a cluster")
+		}
+		defer admin.Close()
+		if err := admin.ForEachMaster(t.Context(), func(ctx context.Context, c *redis.Client) error { return admit(ctx, c) }); err != nil {
+			t.Fatal(err)
+		}
+		as := func(user string) *redisblocks.Store {
+			client := connect(t, at("redis+cluster://"+user+":hunter2@"+nodes[2]))
+			t.Cleanup(func() {
+				if err := client.Close(); err != nil {
+					t.Error(err)
+				}
+			})
+			return redisblocks.New(client)
+		}
+		writer, reader := as("writer"), as("reader")
+		for block := range uint32(20) {
+			k := blocks.Key{Store: s.ID, Layout: 1, Block: block}
+			w := blocks.BlockWrite{Key: k, Epoch: blocks.Epoch{Number: 1}, Version: 1, Meta: []byte(k.String()), Whole: true}
+			if err := writer.Write(t.Context(), w); err != nil {
+				t.Fatalf("write: %v", err)
+			}
+			if meta, _, err := reader.Read(t.Context(), k, nil); err != nil || string(meta) != k.String() {
+				t.Errorf("block %d: %q, %v", block, meta, err)
+			}
+			if err := reader.Write(t.Context(), w); !errors.Is(err, blocks.ErrStoreUnreachable) || !strings.Contains(err.Error(), "NOPERM") {
+				t.Errorf("a write of the reader: %v, want a refusal", err)
+			}
+			if err := writer.Drop(t.Context(), k); err != nil {
+				t.Errorf("drop: %v", err)
+			}
+		}
+		if err := reader.Ping(t.Context()); err != nil {
 			t.Errorf("ping: %v", err)
 		}
 	})

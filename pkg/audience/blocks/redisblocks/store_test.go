@@ -49,7 +49,10 @@ func serve(t testing.TB, client redis.UniversalClient) *blockstest.Server {
 
 func TestStore(t *testing.T) { blockstest.Run(t, server) }
 
-func TestReader(t *testing.T) { blockstest.RunReader(t, server) }
+func TestReader(t *testing.T) {
+	t.Parallel()
+	blockstest.RunReader(t, server)
+}
 
 func TestAnotherTypeUnderTheKeyIsNoBlockAndIsReplaced(t *testing.T) {
 	s := server(t)
