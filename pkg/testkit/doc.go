@@ -6,7 +6,8 @@
 // is loud: a skip that says which thing is missing and how to get it, and a failure where CI=true.
 //
 // It does not clean a shared server. Tests share one and stay apart by key: make a [StoreID] for each test, and never FLUSHALL
-// what [Redis] returns. A test that needs FLUSHALL, or a server that stops, takes a [RedisPrivate]. Of PostgreSQL each call of
+// what [Redis] returns. A test that needs FLUSHALL, or a server that stops, takes a [RedisPrivate]; one that needs a cluster or TLS a
+// [RedisCluster], a [RedisSentinel] or a [RedisTLS]. Of PostgreSQL each call of
 // [Postgres] gets a database of its own, which is dropped when its test ends; a test that needs a server that stops takes a
 // [PostgresPrivate]. Where the environment names a server, a test binary that is killed leaves its databases there, named
 // narrowcast_test_ and more.

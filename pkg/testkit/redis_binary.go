@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -26,7 +27,7 @@ func startBinary() (*backend, error) {
 	}
 	var last error
 	for range 10 {
-		b, err := tryBinary(path)
+		b, err := tryBinary(path, os.TempDir())
 		if err == nil {
 			return b, nil
 		}
@@ -35,14 +36,16 @@ func startBinary() (*backend, error) {
 	return nil, last
 }
 
-func tryBinary(path string) (*backend, error) {
+// tryBinary starts a server once, with a folder to work in and further arguments, which may begin with a file of settings.
+func tryBinary(path, dir string, args ...string) (*backend, error) {
 	port, err := freePort()
 	if err != nil {
 		return nil, err
 	}
 	// Nothing on disk, so nothing survives a stop and no folder has to be removed.
-	cmd := exec.Command("/bin/sh", "-c", watcher, "sh", path, "--port", port, "--bind", "127.0.0.1",
-		"--save", "", "--appendonly", "no", "--dir", os.TempDir())
+	all := slices.Concat([]string{"-c", watcher, "sh", path}, args,
+		[]string{"--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", dir})
+	cmd := exec.Command("/bin/sh", all...)
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		return nil, fmt.Errorf("make pipe: %w", err)

@@ -10,8 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-
+	"github.com/narrowcast/narrowcast/pkg/audience/blocks/redisblocks"
 	"github.com/narrowcast/narrowcast/pkg/config"
 	"github.com/narrowcast/narrowcast/pkg/sqldb"
 	campaign "github.com/narrowcast/narrowcast/services/campaign/server"
@@ -42,7 +41,7 @@ type Config struct {
 	HTTP          string              `name:"ops-listen" help:"Address to serve metrics and health on over HTTP; none: not served." env:"NARROWCAST_OPS_LISTEN" default:"127.0.0.1:7412"`
 	DataDir       string              `help:"Folder of the databases; it is made if it is not there." env:"NARROWCAST_DATA_DIR" default:"narrowcast-data"`
 	Database      config.Secret       `help:"PostgreSQL database of all services, such as postgres://user@host:5432/narrowcast; each has a schema of its own in it. Empty: SQLite files in the data folder." env:"NARROWCAST_DATABASE" placeholder:"URL"`
-	Redis         config.Secret       `help:"Redis that holds the blocks, such as redis://127.0.0.1:6379/0. Empty: this process's memory." env:"NARROWCAST_REDIS" placeholder:"URL"`
+	Redis         config.Secret       `help:"Redis that holds the blocks: redis://user@host:6379/0, redis+cluster://host:6379,host:6379 or redis+sentinel://host:26379,host:26379/master; rediss in place of redis: encrypted. Empty: this process's memory." env:"NARROWCAST_REDIS" placeholder:"URL"`
 	Migrate       sqldb.MigratePolicy `help:"auto: bring the databases' schemas up to date at start; never: refuse older ones, which narrowcast migrate brings up to date." enum:"auto,never" env:"NARROWCAST_MIGRATE" default:"auto"`
 	AllowSQLite   bool                `name:"allow-sqlite" help:"Run some services, not all, on SQLite files: promises that each has one replica only." env:"NARROWCAST_ALLOW_SQLITE"`
 	ExportToken   config.Secret       `help:"Token that callers who may export identifiers send as a bearer; none: nobody may." env:"NARROWCAST_EXPORT_TOKEN" placeholder:"TOKEN"`
@@ -53,6 +52,8 @@ type Config struct {
 	LogLevel      slog.Level          `help:"debug, info, warn or error." env:"NARROWCAST_LOG_LEVEL" default:"info"`
 	ShutdownDelay time.Duration       `help:"Wait between not ready and the stop, for load balancers to notice." env:"NARROWCAST_SHUTDOWN_DELAY" default:"0"`
 	StopTimeout   time.Duration       `help:"Longest wait for calls under way when stopping." env:"NARROWCAST_STOP_TIMEOUT" default:"10s"`
+
+	RedisAccess redisblocks.Options `embed:"" prefix:"redis-"`
 
 	Profile  profile.Config  `embed:"" prefix:"profile-"`
 	Segment  segment.Config  `embed:"" prefix:"segment-"`
@@ -119,6 +120,13 @@ func (c *Config) database(own config.Secret) config.Secret {
 		return c.Database
 	}
 	return own
+}
+
+// redis is the Redis of the blocks, with how it is reached.
+func (c *Config) redis() redisblocks.Options {
+	o := c.RedisAccess
+	o.Address = c.Redis
+	return o
 }
 
 // file is the path of a SQLite file: relative ones are in the data folder. A path that is left out stays so.
@@ -192,9 +200,8 @@ func (c *Config) validate(blocksGiven bool) error {
 	refuse(c.ShutdownDelay < 0, "shutdown-delay: give zero or more")
 	refuse(c.StopTimeout <= 0, "stop-timeout: give a duration above zero")
 	if !c.Redis.IsZero() {
-		if _, err := redis.ParseURL(c.Redis.Reveal()); err != nil {
-			errs = append(errs, errors.New("redis: give an address such as redis://127.0.0.1:6379/0"))
-		}
+		access := c.redis()
+		errs = append(errs, access.Check())
 	}
 	errs = append(errs, c.validateStores())
 	return errors.Join(errs...)

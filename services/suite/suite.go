@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/extra/redisotel/v9"
-	"github.com/redis/go-redis/v9"
 	"google.golang.org/grpc"
 
 	"github.com/narrowcast/narrowcast/pkg/audience/blocks"
@@ -219,11 +218,11 @@ func (s *Suite) openBlocks(context.Context) error {
 	case s.cfg.Redis.IsZero():
 		s.blocks = &memblocks.Store{}
 	default:
-		opts, err := redis.ParseURL(s.cfg.Redis.Reveal())
+		access := s.cfg.redis()
+		client, err := access.Client()
 		if err != nil {
-			return errors.New("redis: the address cannot be understood") // the library's text would repeat the password
+			return err
 		}
-		client := redis.NewClient(opts)
 		if err := errors.Join(
 			redisotel.InstrumentTracing(client, redisotel.WithTracerProvider(s.tel.TracerProvider), redisotel.WithDBStatement(false)),
 			redisotel.InstrumentMetrics(client, redisotel.WithMeterProvider(s.tel.MeterProvider)),

@@ -133,7 +133,14 @@ func (s *Store) Ping(ctx context.Context) error {
 	if err := s.ready(ctx); err != nil {
 		return fmt.Errorf("ping: %w", err)
 	}
-	if err := s.client.Ping(ctx).Err(); err != nil {
+	ping := func(ctx context.Context, c *redis.Client) error { return c.Ping(ctx).Err() }
+	var err error
+	if c, ok := s.client.(*redis.ClusterClient); ok {
+		err = c.ForEachMaster(ctx, ping) // each holds blocks
+	} else {
+		err = s.client.Ping(ctx).Err()
+	}
+	if err != nil {
 		return fmt.Errorf("ping: %w", translate(ctx, err))
 	}
 	return nil

@@ -15,16 +15,32 @@ import (
 )
 
 func server(t testing.TB) *blockstest.Server {
-	client := redis.NewClient(&redis.Options{Addr: testkit.Redis(t)})
+	return serve(t, redis.NewClient(&redis.Options{Addr: testkit.Redis(t)}))
+}
+
+// serve makes a store of the client, which is closed when the test ends, after what the test left is deleted.
+func serve(t testing.TB, client redis.UniversalClient) *blockstest.Server {
 	s := redisblocks.New(client)
 	id := testkit.StoreID(t)
 	t.Cleanup(func() {
 		ctx := context.WithoutCancel(t.Context())
-		it := client.Scan(ctx, 0, "nc:"+id+"*", 1000).Iterator()
-		for it.Next(ctx) {
-			client.Del(ctx, it.Val())
+		sweep := func(ctx context.Context, c *redis.Client) error {
+			it := c.Scan(ctx, 0, "nc:"+id+"*", 1000).Iterator()
+			for it.Next(ctx) {
+				if err := c.Del(ctx, it.Val()).Err(); err != nil {
+					return err
+				}
+			}
+			return it.Err()
 		}
-		if err := errors.Join(it.Err(), client.Close()); err != nil {
+		var err error
+		switch c := client.(type) {
+		case *redis.ClusterClient:
+			err = c.ForEachMaster(ctx, sweep)
+		case *redis.Client:
+			err = sweep(ctx, c)
+		}
+		if err := errors.Join(err, client.Close()); err != nil {
 			t.Errorf("clean up: %v", err)
 		}
 	})
@@ -33,7 +49,10 @@ func server(t testing.TB) *blockstest.Server {
 
 func TestStore(t *testing.T) { blockstest.Run(t, server) }
 
-func TestReader(t *testing.T) { blockstest.RunReader(t, server) }
+func TestReader(t *testing.T) {
+	t.Parallel()
+	blockstest.RunReader(t, server)
+}
 
 func TestAnotherTypeUnderTheKeyIsNoBlockAndIsReplaced(t *testing.T) {
 	s := server(t)
@@ -85,7 +104,7 @@ func TestAServerThatDoesNotAnswerIsUnreachable(t *testing.T) {
 
 type tamper struct {
 	t      testing.TB
-	client *redis.Client
+	client redis.UniversalClient
 }
 
 func (m tamper) check(err error) {

@@ -6,8 +6,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/redis/go-redis/v9"
-
 	"github.com/narrowcast/narrowcast/pkg/audience/blocks/redisblocks"
 	"github.com/narrowcast/narrowcast/pkg/rpc"
 	"github.com/narrowcast/narrowcast/services/suite"
@@ -60,11 +58,11 @@ func (c *doctorCommand) index(s *session) (lines []checked, err error) {
 	if c.Redis.IsZero() {
 		results = doctor.Counts(s.ctx, doctor.CountsConfig{Profiles: s.client.Profiles, Audiences: s.client.Audiences, Examples: c.Examples})
 	} else {
-		opts, err := redis.ParseURL(c.Redis.Reveal())
+		c.RedisAccess.Address = c.Redis
+		store, err := c.RedisAccess.Client()
 		if err != nil {
-			return nil, usage("--redis: give an address such as redis://127.0.0.1:6379/0")
+			return nil, usage("%v", err)
 		}
-		store := redis.NewClient(opts)
 		defer func() { err = errors.Join(err, store.Close()) }()
 		conn, err := rpc.Dial(cmp.Or(s.opts.SegmentAddr, s.opts.Addr), rpc.DialOptions{})
 		if err != nil {
