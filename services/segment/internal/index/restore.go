@@ -196,7 +196,7 @@ func restoredBlock(c *checkpoint.Block) (*block, error) {
 	live := b.live()
 	known := 0
 	for o, uid := range b.uids {
-		switch has := uid != audience.UID{}; {
+		switch has := uid != (audience.UID{}); {
 		case has != live.has(uint16(o)):
 			return nil, fmt.Errorf("who lives and who has a uid differ at ordinal %d", o)
 		case has:
