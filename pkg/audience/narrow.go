@@ -30,6 +30,15 @@ func Narrow(steps []*Expr, b Block, counts []uint64, out *Bits) error {
 			s.empty()
 			break
 		}
+		if out == nil && i == len(steps)-1 && e.pos.op == opRow && s.live && s.shape == shapeDense {
+			// Nothing is made of the last two: only how many they share is asked for.
+			row, err := rowOf(b, e.pos.field)
+			if err != nil {
+				return err
+			}
+			counts[i+1] += uint64(row.AndCount(s.bits))
+			break
+		}
 		if err := ev.node(e.pos, s); err != nil {
 			return err
 		}

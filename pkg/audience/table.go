@@ -2,6 +2,7 @@ package audience
 
 import (
 	"maps"
+	"math"
 	"math/bits"
 	"slices"
 	"sort"
@@ -44,6 +45,7 @@ type tableAxis struct {
 	rows   []Field        // by value, of attributes that are kept in rows
 	nums   map[int64]int  // by value, of columns of numbers that have no bands
 	texts  map[string]int // by value, of columns of texts
+	ranges []Band         // of the column's numbers, by value, where there are bands
 	column Field          // of attributes that are kept in columns
 
 	// Of the block that is added.
@@ -97,6 +99,10 @@ func (x *tableAxis) init(s *Schema, d Breakdown) (err error) {
 		for _, b := range d.Bands {
 			x.values = append(x.values, b.Label)
 		}
+		x.ranges = d.Bands
+		if x.a.Kind == KindBirth {
+			x.ranges = bornIn(d.Bands, d.Day)
+		}
 	case x.a.Kind == KindDate || x.a.Kind == KindDecimal || x.a.Kind == KindMoney:
 		x.nums = make(map[int64]int, len(d.Numbers))
 		for i, n := range d.Numbers {
@@ -122,6 +128,23 @@ func (x *tableAxis) init(s *Schema, d Breakdown) (err error) {
 		}
 	}
 	return nil
+}
+
+// bornIn returns the birth dates of those who are of the ages of each band on a day. Who was born later is younger.
+func bornIn(bands []Band, day int64) []Band {
+	const oldest = 200 * 366 // days; beyond are those of the band without an end
+	// first is the first birth date on which one is younger than an age.
+	first := func(age int64) int64 {
+		return day - oldest + int64(sort.Search(oldest+1, func(i int) bool { return AgeOn(day-oldest+int64(i), day) < age }))
+	}
+	born := make([]Band, len(bands))
+	for i, b := range bands {
+		born[i] = Band{Label: b.Label, Min: math.MinInt64, Max: first(b.Min) - 1}
+		if b.Max < AgeOn(day-oldest, day) {
+			born[i].Min = first(b.Max + 1)
+		}
+	}
+	return born
 }
 
 // columnOf is the column by which a breakdown divides; empty where rows do.
@@ -464,14 +487,8 @@ func (w *tally) placesOf(x *tableAxis, c *Column) []int32 {
 	same(of, other)
 	fill := func(from, to, place int) { same(of[from:to], int32(place)) }
 	switch {
-	case x.a.Kind == KindBirth:
-		// Who was born later is younger.
-		for place, band := range x.d.Bands {
-			fill(sort.Search(len(c.Nums), func(i int) bool { return AgeOn(c.Nums[i], x.d.Day) <= band.Max }),
-				sort.Search(len(c.Nums), func(i int) bool { return AgeOn(c.Nums[i], x.d.Day) < band.Min }), place)
-		}
-	case len(x.d.Bands) > 0:
-		for place, band := range x.d.Bands {
+	case len(x.ranges) > 0:
+		for place, band := range x.ranges {
 			from, to := c.NumRanks(band.Min, band.Max)
 			fill(from, to, place)
 		}

@@ -4,6 +4,7 @@ import (
 	"iter"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"unique"
 
 	"github.com/cespare/xxhash/v2"
@@ -44,6 +45,33 @@ type index struct {
 	cells []*cell
 	// live is how many are live, -1 where that is not known: every question asks it of every block.
 	live int
+	// gathered are the cells of the fields that were asked for together last.
+	gathered atomic.Pointer[gathered]
+}
+
+// gathered are the cells of some fields of a plan in one directory; nil for those that are empty.
+type gathered struct {
+	plan    *fieldPlan
+	numbers []int
+	cells   []*cell
+}
+
+// gather returns the cells of some fields of a plan, nil for those that are empty; false if one is not known. Questions that read hundreds of
+// rows for one ordinal ask for the same ones again and again: they are looked up once in each directory.
+func (d *Directory) gather(p *fieldPlan, numbers []int) ([]*cell, bool) {
+	if g := d.index.gathered.Load(); g != nil && g.plan == p && len(g.numbers) == len(numbers) && &g.numbers[0] == &numbers[0] {
+		return g.cells, true
+	}
+	cells := make([]*cell, len(numbers))
+	for i, n := range numbers {
+		_, c, presence := d.look(&p.fields[n])
+		if presence == Unknown {
+			return nil, false
+		}
+		cells[i] = c
+	}
+	d.index.gathered.Store(&gathered{p, numbers, cells})
+	return cells, true
 }
 
 // place is a place of the table: open addressing, a power of two of them, at most half used. at is the entry's number plus one; 0: the

@@ -295,17 +295,48 @@ var (
 // Number returns the number of a prepared field, for Holds; -1 if it is not prepared.
 func (p *Prepared) Number(f audience.Field) int { return p.plan.at(f) }
 
-// Holds says in which rows of prepared fields, by their numbers, an ordinal is: in is as long as numbers. The block is one that a reader
-// handed out with the prepared fields. It is for questions that read hundreds of rows for one ordinal, and returns audience.ErrUnknown if
-// one of them is not known.
+// Holds says in which rows of prepared fields, by their numbers, an ordinal is: in is as long as numbers, which must not change. The block is
+// one that a reader handed out with the prepared fields. It is for questions that read hundreds of rows for one ordinal, and returns
+// audience.ErrUnknown if one of them is not known.
 func Holds(b audience.Block, numbers []int, ordinal uint16, in []bool) error {
-	c := b.(contents) //nolint:forcetypeassert // readers hand out nothing else
+	if len(numbers) == 0 {
+		return nil
+	}
 	var w wanted
+	if h, ok := b.(*hot); ok {
+		cells, known := h.dir.gather(h.plan, numbers)
+		if !known {
+			h.missed = true
+			return audience.ErrUnknown
+		}
+		for len(cells) > 0 {
+			n := min(len(cells), len(w.words))
+			for i, c := range cells[:n] {
+				w.contents[i] = nil
+				if c == nil {
+					continue
+				}
+				if w.contents[i] = c.get(); w.contents[i] == nil {
+					h.missed = true
+					return audience.ErrUnknown
+				}
+				h.hits++
+			}
+			w.holds(n, ordinal, in)
+			cells, in = cells[n:], in[n:]
+		}
+		return nil
+	}
+	c := b.(contents) //nolint:forcetypeassert // readers hand out nothing else
 	for len(numbers) > 0 {
 		n := min(len(numbers), len(w.words))
-		if err := w.holds(c, numbers[:n], ordinal, in[:n]); err != nil {
-			return err
+		for i, number := range numbers[:n] {
+			var known bool
+			if w.contents[i], known = c.at(number); !known {
+				return audience.ErrUnknown
+			}
 		}
+		w.holds(n, ordinal, in)
 		numbers, in = numbers[n:], in[n:]
 	}
 	return nil
@@ -314,21 +345,19 @@ func Holds(b audience.Block, numbers []int, ordinal uint16, in []bool) error {
 // wanted are some rows that are looked into together. Each is somewhere else in memory: what is known of all is gone through before what
 // follows from it is looked at, so that the processor waits for many at a time.
 type wanted struct {
-	words  [64]*uint64 // of bitmaps
-	wordOf [64]int
-	lists  [64][]uint16 // where in a list the ordinal can be
-	listOf [64]int
+	contents [64]*content // nil: empty
+	words    [64]*uint64  // of bitmaps
+	wordOf   [64]int
+	lists    [64][]uint16 // where in a list the ordinal can be
+	listOf   [64]int
 	// touched keeps the pass over the beginnings of lists from being left out.
 	touched uint16
 }
 
-func (w *wanted) holds(c contents, numbers []int, ordinal uint16, in []bool) error {
+// holds fills in the first n of in, from as many contents.
+func (w *wanted) holds(n int, ordinal uint16, in []bool) {
 	dense, lists := 0, 0
-	for i, number := range numbers {
-		k, known := c.at(number)
-		if !known {
-			return audience.ErrUnknown
-		}
+	for i, k := range w.contents[:n] {
 		in[i] = false
 		if k == nil {
 			continue
@@ -360,7 +389,6 @@ func (w *wanted) holds(c contents, numbers []int, ordinal uint16, in []bool) err
 		in[w.listOf[i]] = is
 	}
 	w.touched = first
-	return nil
 }
 
 // At is the row or column of a prepared field, by its number, in a block that a reader handed out with the prepared fields.
