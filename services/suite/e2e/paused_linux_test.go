@@ -100,7 +100,7 @@ func TestAPausedIndexWakesUpWhileItsSuccessorPublishes(t *testing.T) {
 		right()
 	}
 	rdb := redis.NewClient(&redis.Options{Addr: server.Addr})
-	defer rdb.Close() //nolint:errcheck // nothing follows
+	defer rdb.Close()
 	keys, err := rdb.Keys(t.Context(), "nc:*").Result()
 	if err != nil || len(keys) == 0 {
 		t.Fatalf("%q, %v", keys, err)
