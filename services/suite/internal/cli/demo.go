@@ -293,6 +293,8 @@ serving on %[1]s until Ctrl-C; try:
   %[2]s audience count%[3]s --region FR-BRE --age 30-44 --interest sailing --channel email
   %[2]s audience members%[3]s gravel-launch --limit 3 --show
   %[2]s segment breakdown%[3]s atlantic-cyclists --by age,job_level
+  %[2]s audience breakdown%[3]s gravel-launch --by gender --by job_level
+  %[2]s audience overlap%[3]s segments/atlantic-cyclists segments/young-leaders
   %[2]s persona get%[3]s camille
   grpcurl -plaintext -d '{"audience": {"name": "audiences/gravel-launch"}}' %[1]s narrowcast.campaign.v1.AudienceService/CountAudience
   grpcurl -plaintext %[1]s list
