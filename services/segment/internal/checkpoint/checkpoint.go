@@ -42,15 +42,23 @@ type Manifest struct {
 	Currency    string `json:"currency"`
 	Zone        string `json:"zone"`
 	Layout      uint32 `json:"layout"`
-	// Cursor is what the profile store's changes are watched after, Revision and Mark are its position. Blocks may hold later changes, and
-	// none that are missing from before it.
+	// Cursor is what the profile store's changes are watched after, Revision and Mark are its position. Blocks may hold later changes, up to
+	// Newest, and none are missing from before it. A store that lost what came before Newest holds other changes after Cursor.
 	Cursor   string `json:"cursor"`
+	Newest   string `json:"newest"`
 	Revision uint64 `json:"revision"`
 	Mark     string `json:"mark"`
-	// Segments is the life of the segment store whose rules the rows of segments follow.
-	Segments   string               `json:"segments"`
-	Attributes []audience.Attribute `json:"attributes"`
-	Blocks     []File               `json:"blocks"` // by number, from 0 on
+	// Definitions is the newest position of the segment store whose rules rows of segments follow.
+	Definitions Position             `json:"definitions"`
+	Attributes  []audience.Attribute `json:"attributes"`
+	Blocks      []File               `json:"blocks"` // by number, from 0 on
+}
+
+// Position is one of the segment store.
+type Position struct {
+	Incarnation string `json:"incarnation"`
+	Revision    uint64 `json:"revision"`
+	Mark        []byte `json:"mark"`
 }
 
 // File is the file of one block.

@@ -29,7 +29,7 @@ func open(t *testing.T, path string) *checkpoint.Dir {
 func commit(t *testing.T, d *checkpoint.Dir, list []*checkpoint.Block) checkpoint.Manifest {
 	t.Helper()
 	m := checkpoint.Manifest{
-		Store: "s", Incarnation: "i", Zone: "UTC", Layout: 3, Cursor: "c", Revision: 7, Mark: "m", Segments: "x",
+		Store: "s", Incarnation: "i", Zone: "UTC", Layout: 3, Cursor: "c", Newest: "n", Revision: 7, Mark: "m", Definitions: checkpoint.Position{Incarnation: "x", Revision: 9, Mark: []byte{0xff}},
 		Attributes: []audience.Attribute{{Name: "custom.n", Kind: audience.KindDecimal, Scale: 2, Revision: 4}},
 	}
 	for _, b := range list {

@@ -1,6 +1,7 @@
 package index_test
 
 import (
+	"errors"
 	"maps"
 	"os"
 	"path/filepath"
@@ -10,8 +11,10 @@ import (
 	"time"
 
 	"github.com/narrowcast/narrowcast/pkg/audience"
+	"github.com/narrowcast/narrowcast/pkg/sqldb"
 	"github.com/narrowcast/narrowcast/services/segment/internal/checkpoint"
 	"github.com/narrowcast/narrowcast/services/segment/internal/index"
+	"github.com/narrowcast/narrowcast/services/segment/internal/sqlstore"
 )
 
 // keep makes the world's index one with checkpoints, from the beginning.
@@ -222,6 +225,46 @@ func (w *world) restoreOrdinals(t *testing.T) {
 	fresh := newWorld(t, 201)
 	w.store, w.bytes = fresh.store, fresh.bytes
 	w.rules, w.uids = make(map[string]string), make(map[string]string)
+}
+
+// TestRowsOfLostDefinitionsAreNotKept sets the segment store back to before a rule was edited, and edits it otherwise: its revision, and so
+// the name of its row, is the same again.
+func TestRowsOfLostDefinitionsAreNotKept(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 203)
+	w.add(80)
+	w.replay()
+	w.segment("s", `gender == "female"`)
+	w.tick()
+	var before []byte
+	w.reopen(func() (err error) {
+		before, err = os.ReadFile(w.path)
+		return err
+	})
+	w.keep(filepath.Join(t.TempDir(), "checkpoint"))
+	w.replay()
+	w.segment("s", `has(income)`)
+	w.tick()
+	w.saved()
+	w.reopen(func() error { return os.WriteFile(w.path, before, 0o600) })
+	w.segment("s", `!has(income)`)
+	if !w.resume() {
+		t.Fatal("the checkpoint was not used")
+	}
+	w.check()
+}
+
+// reopen closes the segment store, does something to its file, and opens it again.
+func (w *world) reopen(meanwhile func() error) {
+	w.t.Helper()
+	w.x.Abandon()
+	err := errors.Join(w.store.Close(), meanwhile())
+	if err == nil {
+		w.store, err = sqlstore.Open(w.t.Context(), sqlstore.Config{DB: sqldb.Config{Path: w.path}})
+	}
+	if err != nil {
+		w.t.Fatal(err)
+	}
 }
 
 // TestWhoWasDeletedIsNotInTheNextCheckpoint looks for the uids of deleted people in all files.

@@ -22,7 +22,9 @@ import (
 
 // Resumed says where the changes of a profile store go on that an index has the others of.
 type Resumed struct {
-	Cursor     string
+	Cursor string
+	// Newest is the cursor of the newest change that the index may have: a store that does not hold it has lost what the index knows.
+	Newest     string
 	Attributes []audience.Attribute
 }
 
@@ -47,7 +49,7 @@ func (x *Index) Resume(ctx context.Context, id Identity) (from Resumed, ok bool)
 	for _, a := range st.attributes {
 		from.Attributes = append(from.Attributes, a)
 	}
-	from.Cursor = st.cursor
+	from.Cursor, from.Newest = st.cursor, st.newest
 	f := &x.feed
 	f.mu.Lock()
 	f.items = []item{{begin: &id, st: st}}
@@ -64,6 +66,9 @@ func (x *Index) restored(ctx context.Context, id Identity) (*state, error) {
 	m, err := dir.Load()
 	if err != nil {
 		return nil, err
+	}
+	if m.Newest == "" {
+		return nil, errors.New("it does not say how new it is")
 	}
 	if (Identity{m.Store, m.Incarnation, m.Currency, m.Zone}) != id {
 		return nil, errors.New("it is of another profile store, or of this one in a former life")
@@ -122,7 +127,12 @@ func (x *Index) restored(ctx context.Context, id Identity) (*state, error) {
 		return nil, err
 	}
 	st.read = blocks.Point{Incarnation: m.Incarnation, Revision: m.Revision, Mark: m.Mark}
-	st.cursor, st.restoredFor = m.Cursor, m.Segments
+	st.cursor, st.newest = m.Cursor, m.Newest
+	// Where the segment store has lost definitions, a row's name may mean another rule by now.
+	d := segment.Position{Incarnation: m.Definitions.Incarnation, Revision: m.Definitions.Revision, Mark: string(m.Definitions.Mark)}
+	if st.keepSegments, err = x.store.Holds(ctx, d); err != nil {
+		return nil, fmt.Errorf("ask for the definitions: %w", err)
+	}
 	return st, nil
 }
 

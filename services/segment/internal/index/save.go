@@ -74,6 +74,9 @@ func (x *Index) save(ctx context.Context, st *state) {
 	case len(r.todo) == 0:
 		if !r.closed {
 			r.closed = true
+			// No block holds anything newer.
+			r.manifest.Newest = st.cursor
+			r.manifest.Definitions = checkpoint.Position{Incarnation: st.snapshot.Incarnation, Revision: st.snapshot.Revision, Mark: []byte(st.snapshot.Mark)}
 			close(r.work)
 		}
 	case len(r.work) < cap(r.work) && !now.Before(r.next):
@@ -99,7 +102,7 @@ func (x *Index) begunSaving(ctx context.Context, st *state) *saving {
 	r := &saving{
 		manifest: checkpoint.Manifest{
 			Store: st.identity.Store, Incarnation: st.identity.Incarnation, Currency: st.identity.Currency, Zone: st.identity.Zone,
-			Layout: st.layout, Cursor: st.cursor, Revision: st.read.Revision, Mark: st.read.Mark, Segments: st.snapshot.Incarnation,
+			Layout: st.layout, Cursor: st.cursor, Revision: st.read.Revision, Mark: st.read.Mark,
 		},
 		at: st.read, work: make(chan *checkpoint.Block, 1), ended: make(chan error, 1), files: slices.Clone(x.saver.files), cut: cut,
 	}

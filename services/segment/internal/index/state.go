@@ -36,11 +36,11 @@ type state struct {
 	replayed bool         // the first replay has ended
 	live     bool         // a whole manifest was published
 	cursor   string       // what the changes after read are watched after; empty until it is known
-	// files are those of the checkpoint that the blocks came from, and restoredFor the life of the segment store that its rows of
-	// segments are of.
-	files       []checkpoint.File
-	restoredFor string
-	reset       bool // the publisher has announced something else before
+	// files are those of the checkpoint that the blocks came from, newest the cursor of the newest change that they may have.
+	files        []checkpoint.File
+	newest       string
+	keepSegments bool // the rows of segments that came with the blocks are of rules that the segment store has
+	reset        bool // the publisher has announced something else before
 
 	segments  map[string]*definition   // by uid
 	snapshot  segment.Position         // whose state they are

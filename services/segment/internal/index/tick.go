@@ -188,7 +188,7 @@ func (x *Index) define(ctx context.Context, st *state) (left bool, err error) {
 		// The first manifest is whole: nothing of it is built in slices.
 		for _, b := range st.blocks {
 			b.rewrite = true
-			if b.restored && st.restoredFor == st.snapshot.Incarnation {
+			if b.restored && st.keepSegments {
 				// Rows of segments are named by the state of all that they are made of, so those that are still wanted are right but
 				// for what has changed since.
 				if err := st.update(b); err != nil {

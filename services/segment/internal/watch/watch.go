@@ -130,7 +130,9 @@ func (w *Watcher) follow(ctx context.Context) (received bool, err error) {
 	if w.cursor == "" || id != w.identity {
 		w.identity, w.cursor = id, ""
 		w.attributes = make(map[string]*audience.Attribute)
-		w.begin(ctx, id)
+		if err := w.begin(ctx, id); err != nil {
+			return false, err
+		}
 	}
 	ctx, cancel = context.WithCancel(ctx)
 	defer cancel()
@@ -166,19 +168,46 @@ func (w *Watcher) follow(ctx context.Context) (received bool, err error) {
 	}
 }
 
-// begin begins with what the sink has kept, or else from the beginning.
-func (w *Watcher) begin(ctx context.Context, id index.Identity) {
-	if !w.resumed {
-		w.resumed = true
-		if from, ok := w.cfg.Sink.Resume(ctx, id); ok {
-			w.cursor = from.Cursor
-			for _, a := range from.Attributes {
-				w.attributes[a.Name] = &a
+// begin begins with what the sink has kept, if the profile store still holds all of that, or else from the beginning.
+func (w *Watcher) begin(ctx context.Context, id index.Identity) error {
+	if w.resumed {
+		w.cfg.Sink.Begin(id)
+		return nil
+	}
+	from, ok := w.cfg.Sink.Resume(ctx, id)
+	if ok {
+		err := w.holds(ctx, from.Newest)
+		switch reasonOf(err) {
+		case reasonCursorInvalid, reasonCursorTooOld, reasonAnotherStore:
+			w.log.WarnContext(ctx, "the profile store has lost what the index has kept; it is built from the beginning", "error", err)
+			ok = false
+		default:
+			if err != nil {
+				return fmt.Errorf("ask whether the store holds what was kept: %w", err)
 			}
-			return
 		}
 	}
-	w.cfg.Sink.Begin(id)
+	w.resumed = true
+	if !ok {
+		w.cfg.Sink.Begin(id)
+		return nil
+	}
+	w.cursor = from.Cursor
+	for _, a := range from.Attributes {
+		w.attributes[a.Name] = &a
+	}
+	return nil
+}
+
+// holds asks the profile service whether it takes a cursor: it says so at once.
+func (w *Watcher) holds(ctx context.Context, cursor string) error {
+	ctx, cancel := context.WithTimeout(ctx, w.cfg.HeadTimeout)
+	defer cancel()
+	stream, err := w.client.WatchProfiles(ctx, &profilev1.WatchProfilesRequest{After: cursor, WithoutContact: true})
+	if err == nil {
+		_, err = stream.Recv()
+	}
+	return err
 }
 
 // batch makes facts of a message.

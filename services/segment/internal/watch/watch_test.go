@@ -238,26 +238,49 @@ func TestARefusedCursorBeginsAnew(t *testing.T) {
 	}
 }
 
+// kept is what a sink has of a store up to c7, with some changes up to n7.
+func kept() *sink {
+	return &sink{kept: &index.Resumed{
+		Cursor: "c7", Newest: "n7", Attributes: []audience.Attribute{{Name: "custom.balance", Kind: audience.KindDecimal, Scale: 2, Revision: 1}},
+	}}
+}
+
 func TestWhatTheSinkHasKeptIsGoneOnFromAndNotTrustedTwice(t *testing.T) {
 	p := &profiles{life: "life", streams: []stream{
+		{err: fault.New(fault.Unavailable, "SERVER_GOING_AWAY", "stopping")}, // whether it holds n7 is asked again
+		{messages: []*profilev1.WatchProfilesResponse{message("n7", "life", 7)}},
 		{messages: []*profilev1.WatchProfilesResponse{message("c8", "life", 8, changed(&profilev1.Profile{
 			Name: someone, Custom: map[string]*typev1.AttributeValue{"balance": {Value: &typev1.AttributeValue_Decimal{Decimal: "3"}}},
 		}))}, err: errors.New("cut")},
 		{err: fault.New(fault.OutOfRange, "CURSOR_TOO_OLD", "begin without one")},
 		{messages: []*profilev1.WatchProfilesResponse{message("c9", "life", 9)}},
 	}}
-	s := followInto(t, p, &sink{kept: &index.Resumed{
-		Cursor: "c7", Attributes: []audience.Attribute{{Name: "custom.balance", Kind: audience.KindDecimal, Scale: 2, Revision: 1}},
-	}})
+	s := followInto(t, p, kept())
 	s.await(t, func() bool { return len(s.batches) == 2 && len(s.begun) == 1 })
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if b := s.batches[0]; s.resumed != 1 || len(b.Changes) != 1 || b.Changes[0].Facts["custom.balance"].Num != 300 || b.Cursor != "c8" {
-		t.Errorf("resumed %d times, then %+v: the attributes that came before the cursor are known", s.resumed, b)
+	if b := s.batches[0]; len(b.Changes) != 1 || b.Changes[0].Facts["custom.balance"].Num != 300 || b.Cursor != "c8" {
+		t.Errorf("first came %+v: the attributes that came before the cursor are known", b)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if want := []string{"c7", "c8", ""}; !slices.Equal(p.afters, want) {
+	if want := []string{"n7", "n7", "c7", "c8", ""}; !slices.Equal(p.afters, want) {
+		t.Errorf("streams began after %q, want %q", p.afters, want)
+	}
+}
+
+// A store that was set back to between the cursor and the newest change that the sink has still holds the cursor: what the sink knows of
+// the lost changes would never be corrected.
+func TestWhatTheSinkHasKeptIsDroppedWhereTheStoreHasLostIt(t *testing.T) {
+	p := &profiles{life: "life", streams: []stream{
+		{err: fault.New(fault.OutOfRange, "CURSOR_OF_ANOTHER_STORE", "begin without one")},
+		{messages: []*profilev1.WatchProfilesResponse{message("c1", "life", 1)}},
+	}}
+	s := followInto(t, p, kept())
+	s.await(t, func() bool { return len(s.batches) == 1 && len(s.begun) == 1 })
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if want := []string{"n7", ""}; !slices.Equal(p.afters, want) {
 		t.Errorf("streams began after %q, want %q", p.afters, want)
 	}
 }
