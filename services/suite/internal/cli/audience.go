@@ -62,13 +62,7 @@ func (c *audienceCount) run(s *session) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := s.call()
-	defer cancel()
-	var answer *campaignv1.CountAudienceResponse
-	err = s.patiently(ctx, func(ctx context.Context) (err error) {
-		answer, err = s.client.Audiences.CountAudience(ctx, &campaignv1.CountAudienceRequest{Audience: ref, Consistency: fresh})
-		return err
-	})
+	answer, err := asked(s, s.client.Audiences.CountAudience, &campaignv1.CountAudienceRequest{Audience: ref, Consistency: fresh})
 	if err != nil {
 		return err
 	}
@@ -222,14 +216,8 @@ func (c *audienceExplain) run(s *session) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := s.call()
-	defer cancel()
-	var answer *campaignv1.ExplainProfileResponse
-	err = s.patiently(ctx, func(ctx context.Context) (err error) {
-		answer, err = s.client.Audiences.ExplainProfile(ctx, &campaignv1.ExplainProfileRequest{
-			Audience: ref, Profile: resource("profiles", c.Profile), Consistency: fresh,
-		})
-		return err
+	answer, err := asked(s, s.client.Audiences.ExplainProfile, &campaignv1.ExplainProfileRequest{
+		Audience: ref, Profile: resource("profiles", c.Profile), Consistency: fresh,
 	})
 	if err != nil {
 		return err

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"context"
 	"strconv"
 	"strings"
 
@@ -28,13 +27,7 @@ func (c *audienceBreakdown) run(s *session) error {
 	for _, by := range c.By {
 		req.Dimensions = append(req.Dimensions, dimensionOf(by))
 	}
-	ctx, cancel := s.call()
-	defer cancel()
-	var answer *campaignv1.BreakdownAudienceResponse
-	err = s.patiently(ctx, func(ctx context.Context) (err error) {
-		answer, err = s.client.Audiences.BreakdownAudience(ctx, req)
-		return err
-	})
+	answer, err := asked(s, s.client.Audiences.BreakdownAudience, req)
 	if err != nil {
 		return err
 	}
@@ -106,13 +99,7 @@ func (c *audienceOverlap) run(s *session) error {
 		}
 		req.Audiences = append(req.Audiences, ref)
 	}
-	ctx, cancel := s.call()
-	defer cancel()
-	var answer *campaignv1.OverlapAudiencesResponse
-	err = s.patiently(ctx, func(ctx context.Context) (err error) {
-		answer, err = s.client.Audiences.OverlapAudiences(ctx, req)
-		return err
-	})
+	answer, err := asked(s, s.client.Audiences.OverlapAudiences, req)
 	if err != nil {
 		return err
 	}
@@ -143,13 +130,7 @@ func (c *profileSegments) run(s *session) error {
 		return err
 	}
 	req := &campaignv1.LookupProfilesRequest{Profiles: resources("profiles", c.Profiles), Segments: resources("segments", c.In), Consistency: fresh}
-	ctx, cancel := s.call()
-	defer cancel()
-	var answer *campaignv1.LookupProfilesResponse
-	err = s.patiently(ctx, func(ctx context.Context) (err error) {
-		answer, err = s.client.Lookup.LookupProfiles(ctx, req)
-		return err
-	})
+	answer, err := asked(s, s.client.Lookup.LookupProfiles, req)
 	if err != nil {
 		return err
 	}

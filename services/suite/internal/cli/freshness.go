@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"google.golang.org/grpc"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/narrowcast/narrowcast/pkg/fault"
@@ -70,6 +71,17 @@ func (s *session) settle(w writing, token string) {
 	if err != nil {
 		s.note("warning: the write is stored; questions may not include it yet (%s)\n", fault.ReasonOf(err))
 	}
+}
+
+// asked asks a question within the time-out of one call, again while it is UNAVAILABLE for a passing reason.
+func asked[Req, Res any](s *session, ask func(context.Context, Req, ...grpc.CallOption) (Res, error), req Req) (answer Res, err error) {
+	ctx, cancel := s.call()
+	defer cancel()
+	err = s.patiently(ctx, func(ctx context.Context) error {
+		answer, err = ask(ctx, req)
+		return err
+	})
+	return answer, err
 }
 
 // patiently repeats a question while it is UNAVAILABLE for a passing reason, until its context ends.

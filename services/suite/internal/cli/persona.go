@@ -47,15 +47,9 @@ func (c *personaGenerate) run(s *session) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := s.call()
-	defer cancel()
-	var p *personav1.Persona
-	err = s.patiently(ctx, func(ctx context.Context) (err error) {
-		p, err = s.client.Personas.GeneratePersona(ctx, &personav1.GeneratePersonaRequest{
-			Segment: resource("segments", c.Segment), PersonaId: c.ID, DisplayName: c.DisplayName, Kind: kind,
-			AtLeastAsFresh: c.AtLeast, ValidateOnly: c.DryRun,
-		})
-		return err
+	p, err := asked(s, s.client.Personas.GeneratePersona, &personav1.GeneratePersonaRequest{
+		Segment: resource("segments", c.Segment), PersonaId: c.ID, DisplayName: c.DisplayName, Kind: kind,
+		AtLeastAsFresh: c.AtLeast, ValidateOnly: c.DryRun,
 	})
 	if err != nil {
 		return err

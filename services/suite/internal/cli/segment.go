@@ -219,13 +219,7 @@ func (c *segmentPreview) run(s *session) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := s.call()
-	defer cancel()
-	var answer *segmentv1.PreviewSegmentResponse
-	err = s.patiently(ctx, func(ctx context.Context) (err error) {
-		answer, err = s.client.Segments.PreviewSegment(ctx, &segmentv1.PreviewSegmentRequest{Rule: rule, Consistency: fresh})
-		return err
-	})
+	answer, err := asked(s, s.client.Segments.PreviewSegment, &segmentv1.PreviewSegmentRequest{Rule: rule, Consistency: fresh})
 	if err != nil {
 		return err
 	}
@@ -268,13 +262,7 @@ func (c *segmentBreakdown) run(s *session) error {
 	for _, by := range c.By {
 		req.Dimensions = append(req.Dimensions, &segmentv1.BreakdownSegmentRequest_Dimension{Attribute: by, Bounds: c.Bounds, Limit: c.Limit})
 	}
-	ctx, cancel := s.call()
-	defer cancel()
-	var answer *segmentv1.BreakdownSegmentResponse
-	err = s.patiently(ctx, func(ctx context.Context) (err error) {
-		answer, err = s.client.Insight.BreakdownSegment(ctx, req)
-		return err
-	})
+	answer, err := asked(s, s.client.Insight.BreakdownSegment, req)
 	if err != nil {
 		return err
 	}
