@@ -4,8 +4,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-
-	"github.com/narrowcast/narrowcast/pkg/fault"
 )
 
 // Open reports whether the values that a breakdown tells apart are known only from the blocks.
@@ -21,7 +19,7 @@ func (d *Breakdown) Open(s *Schema) bool {
 type Distinct struct {
 	d     Breakdown
 	a     *Attribute
-	by    Field // column, or what the names of rows begin with
+	by    Field // column; empty where the attribute is kept in rows
 	nums  map[int64]struct{}
 	texts map[string]struct{}
 }
@@ -32,8 +30,7 @@ func NewDistinct(s *Schema, d Breakdown) (*Distinct, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := &Distinct{d: d, a: a, by: d.columnOf(s, a), nums: make(map[int64]struct{}), texts: make(map[string]struct{})}
-	return v, nil
+	return &Distinct{d: d, a: a, by: d.columnOf(s, a), nums: make(map[int64]struct{}), texts: make(map[string]struct{})}, nil
 }
 
 // Fields returns what Add reads for certain.
@@ -63,14 +60,12 @@ func (v *Distinct) Add(b Block) error {
 	if _, err := rowOf(b, v.a.presence); err != nil {
 		return err
 	}
-	lister, ok := b.(Lister)
-	if !ok {
-		return fault.New(fault.Invalid, ReasonInvalidPredicate, "a breakdown by "+v.a.Name+" needs the values to count here").With("attribute", v.a.Name)
+	rows, err := listed(b, v.a)
+	if err != nil {
+		return err
 	}
-	for f := range lister.Rows(FactField(v.a.Name, "")) {
-		if p, ok := ParseField(f); ok && !p.Exact {
-			v.texts[p.Value] = struct{}{}
-		}
+	for value := range rows {
+		v.texts[value] = struct{}{}
 	}
 	return v.full()
 }

@@ -60,7 +60,7 @@ func (d *Breakdown) Fields(s *Schema) ([]Field, error) {
 	case KindBirth:
 		fields = append(fields, a.last)
 	case KindMoney:
-		fields = append(fields, MoneyField(a.Name, d.currency(s)))
+		fields = append(fields, d.columnOf(s, a))
 	default:
 		fields = append(fields, a.fields...)
 		for _, v := range d.Values {
@@ -112,11 +112,12 @@ func (h *Histogram) Add(b Block, s *Schema, d Breakdown, members *Bits) error {
 		if err != nil {
 			return err
 		}
-		if err := h.addColumn(b, a, d, MoneyField(a.Name, d.currency(s)), members); err != nil {
+		column := d.columnOf(s, a)
+		if err := h.addColumn(b, a, d, column, members); err != nil {
 			return err
 		}
 		// Whoever has money, but not in this currency, is not missing.
-		c, err := columnOf(b, MoneyField(a.Name, d.currency(s)))
+		c, err := columnOf(b, column)
 		if err != nil {
 			return err
 		}
@@ -172,20 +173,31 @@ func (h *Histogram) addRows(b Block, a *Attribute, d Breakdown, members *Bits) e
 		}
 		return nil
 	}
-	lister, ok := b.(Lister)
-	if !ok {
-		return fault.New(fault.Invalid, ReasonInvalidPredicate, "a breakdown by "+a.Name+" needs the values to count here").With("attribute", a.Name)
+	rows, err := listed(b, a)
+	if err != nil {
+		return err
 	}
-	for f := range lister.Rows(FactField(a.Name, "")) {
-		p, ok := ParseField(f)
-		if !ok || p.Exact {
-			continue
-		}
-		if err := count(p.Value, f); err != nil {
+	for value, f := range rows {
+		if err := count(value, f); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// listed yields the values that a block has rows of, with these.
+func listed(b Block, a *Attribute) (iter.Seq2[string, Field], error) {
+	lister, ok := b.(Lister)
+	if !ok {
+		return nil, fault.New(fault.Invalid, ReasonInvalidPredicate, "a breakdown by "+a.Name+" needs the values to count here").With("attribute", a.Name)
+	}
+	return func(yield func(string, Field) bool) {
+		for f := range lister.Rows(FactField(a.Name, "")) {
+			if p, ok := ParseField(f); ok && !p.Exact && !yield(p.Value, f) {
+				return
+			}
+		}
+	}, nil
 }
 
 // addColumn counts by rank, and looks at each distinct value once.

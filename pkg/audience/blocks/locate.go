@@ -61,15 +61,6 @@ func (k *locator) bytes() int64 {
 	return int64(k.table.Size())
 }
 
-// dictionaryOf are the fields of a block's dictionary.
-var dictionaryOf = sync.OnceValue(func() []audience.Field {
-	fields := make([]audience.Field, Chunks)
-	for n := range fields {
-		fields[n] = UIDField(n)
-	}
-	return fields
-})
-
 // update brings the table up to date with the session's view, unless another does: the parts of dictionaries that changed are read, and
 // what is new in them added. What was read before an error stays. Errors as for ForEachBlock.
 func (k *locator) update(ctx context.Context, s *Session) error {
@@ -148,7 +139,7 @@ func (b *located) changed(sl *slot) (changed []int) {
 func (k *locator) updateBlock(ctx context.Context, s *Session, sl *slot, b *located, changed []int) error {
 	fields := make([]audience.Field, len(changed))
 	for i, n := range changed {
-		fields[i] = dictionaryOf()[n]
+		fields[i] = UIDField(n)
 	}
 	l, err := s.block(ctx, sl.block, s.view.plan(Query{Fields: fields}))
 	if err != nil {
@@ -403,7 +394,7 @@ func At(b audience.Block, number int) (row audience.Row, c *audience.Column, ok 
 // uidAt returns the uid of an ordinal of a block that is a reader's.
 func uidAt(b audience.Block, ordinal uint16) (uid audience.UID, err error) {
 	n, i := int(ordinal)/ChunkSize, int(ordinal)%ChunkSize
-	f := dictionaryOf()[n]
+	f := dictionary().fields[n+1].name
 	k, known := b.(contents).get(f) //nolint:forcetypeassert // readers hand out nothing else
 	switch {
 	case !known:

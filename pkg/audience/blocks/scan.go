@@ -83,8 +83,9 @@ func (s *Session) Scan(ctx context.Context, sc Scan) (told [2]uint64, err error)
 	}
 	if cold := work.list.cold; len(cold) > 0 && sc.Look != nil {
 		// Of most blocks the directory will be enough, and it is a small part of what would be read with it.
+		directory := s.view.plan(Query{})
 		if err := work.each(cold, func(ctx context.Context, _, at int) error {
-			_, err := work.Session.load(ctx, s.view.slots[at], directories())
+			_, err := s.load(ctx, s.view.slots[at], directory)
 			return err
 		}); err != nil {
 			return told, gone(ctx, err)
@@ -282,8 +283,3 @@ func (w *scan) each(list []int32, f func(ctx context.Context, number, at int) er
 	w.next.Store(0)
 	return w.err
 }
-
-// directories is a plan that reads little but the directory.
-var directories = sync.OnceValue(func() *fieldPlan {
-	return &fieldPlan{fields: []planField{newPlanField(audience.FieldLive, 0)}}
-})

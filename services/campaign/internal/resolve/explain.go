@@ -2,7 +2,6 @@ package resolve
 
 import (
 	"context"
-	"sync"
 
 	"github.com/narrowcast/narrowcast/pkg/audience"
 	"github.com/narrowcast/narrowcast/pkg/audience/blocks"
@@ -75,20 +74,11 @@ func (r *Resolver) Explain(ctx context.Context, spec campaign.Spec, c Consistenc
 // kept reports whether a member is the one of its household who is kept: that depends on all other members.
 func kept(ctx context.Context, s *blocks.Session, p *plan, block uint32, ordinal uint16) (bool, error) {
 	is := false
-	var mu sync.Mutex
-	households := newInOrder(s.View().Blocks(), nil)
-	err := s.ForEachBlock(ctx, p.query(), func(at uint32, b audience.Block) error {
-		out := new(audience.Bits)
-		if err := p.all.Eval(b, nil, out); err != nil {
-			return err
+	err := p.keepOne(ctx, s, nil, func(at int, _ audience.Block, left *audience.Bits) error {
+		if s.View().Block(at) == block {
+			is = left.Has(ordinal)
 		}
-		return households.add(at, b, out, func(left *audience.Bits) {
-			if at == block {
-				mu.Lock()
-				is = left.Has(ordinal)
-				mu.Unlock()
-			}
-		})
+		return nil
 	})
 	return is, err
 }

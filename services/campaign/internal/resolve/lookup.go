@@ -4,7 +4,6 @@ import (
 	"context"
 	"slices"
 	"strings"
-	"sync/atomic"
 
 	"github.com/narrowcast/narrowcast/pkg/audience"
 	"github.com/narrowcast/narrowcast/pkg/audience/blocks"
@@ -106,9 +105,6 @@ func (p *lookups) holding(b audience.Block, ordinal uint16, in []bool) ([]string
 	return names, nil
 }
 
-// everySegment keeps what all segments are looked up by.
-type everySegment struct{ made atomic.Pointer[lookups] }
-
 // lookedUp returns what the named segments are looked up by, or all that are built.
 func (r *Resolver) lookedUp(ctx context.Context, v *blocks.View, names []string) (*lookups, error) {
 	c, err := r.catalog(v.Definitions)
@@ -118,7 +114,7 @@ func (r *Resolver) lookedUp(ctx context.Context, v *blocks.View, names []string)
 	day := c.today(r.cfg.Now())
 	all := len(names) == 0
 	if all {
-		if p := r.every.made.Load(); p != nil && p.defs == v.Definitions && p.day == day {
+		if p := r.every.Load(); p != nil && p.defs == v.Definitions && p.day == day {
 			return p, nil
 		}
 	}
@@ -137,7 +133,7 @@ func (r *Resolver) lookedUp(ctx context.Context, v *blocks.View, names []string)
 		return nil, err
 	}
 	if all {
-		r.every.made.Store(p)
+		r.every.Store(p)
 	}
 	return p, nil
 }
@@ -186,10 +182,7 @@ func (p *lookups) add(ctx context.Context, r *Resolver, c *catalog, v *blocks.Vi
 	}
 	if !all {
 		// Of all segments the revision of the definitions in the token says enough: hundreds of versions would be most of the answer.
-		for _, rule := range m.used {
-			p.rules = append(p.rules, rule)
-		}
-		slices.SortFunc(p.rules, func(a, b Rule) int { return strings.Compare(a.Segment, b.Segment) })
+		p.rules = m.rules()
 	}
 	return nil
 }

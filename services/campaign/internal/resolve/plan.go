@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -107,10 +108,7 @@ func (r *Resolver) plan(ctx context.Context, v *blocks.View, spec campaign.Spec,
 		fields = append(fields, e.Fields()...)
 	}
 	p.fields = v.Prepare(fields)
-	for _, u := range m.used {
-		p.rules = append(p.rules, u)
-	}
-	slices.SortFunc(p.rules, func(a, b Rule) int { return strings.Compare(a.Segment, b.Segment) })
+	p.rules = m.rules()
 	return p, nil
 }
 
@@ -164,6 +162,15 @@ type members struct {
 	day, today int64
 	saving     bool
 	used       map[string]Rule // by uid
+}
+
+// rules are those of the segments that were read, by their names.
+func (m *members) rules() []Rule { return sorted(slices.Collect(maps.Values(m.used))) }
+
+// sorted orders rules by the names of their segments.
+func sorted(rules []Rule) []Rule {
+	slices.SortFunc(rules, func(a, b Rule) int { return strings.Compare(a.Segment, b.Segment) })
+	return rules
 }
 
 // ref says how one segment is read: by its row, or by its rule where no row is of the day of the question. The row of a day holds

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -57,7 +56,7 @@ type Resolver struct {
 	cfg      Config
 	catalogs atomic.Pointer[catalog] // of the definitions last seen
 	plans    plans
-	every    everySegment
+	every    atomic.Pointer[lookups] // what all segments are looked up by
 }
 
 // New returns a resolver.
@@ -92,8 +91,7 @@ func info(s *blocks.Session, plans ...*plan) Info {
 	for _, p := range plans {
 		i.Rules = append(i.Rules, p.rules...)
 	}
-	slices.SortFunc(i.Rules, func(a, b Rule) int { return strings.Compare(a.Segment, b.Segment) })
-	i.Rules = slices.Compact(i.Rules)
+	i.Rules = slices.Compact(sorted(i.Rules))
 	return i
 }
 

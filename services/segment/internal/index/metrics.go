@@ -37,11 +37,8 @@ func outcome(word string) metric.MeasurementOption {
 	return metric.WithAttributeSet(attribute.NewSet(attribute.String("outcome", word)))
 }
 
-func (m *metrics) checkpoint(well bool, yes, no metric.MeasurementOption) {
-	if well {
-		no = yes
-	}
-	m.checkpoints.Add(context.Background(), 1, no)
+func (m *metrics) checkpoint(outcome metric.MeasurementOption) {
+	m.checkpoints.Add(context.Background(), 1, outcome)
 }
 
 type metrics struct {

@@ -41,11 +41,11 @@ func (x *Index) Resume(ctx context.Context, id Identity) (from Resumed, ok bool)
 	case ctx.Err() != nil:
 		return from, false
 	case err != nil:
-		x.metrics.checkpoint(false, outcomeUsed, outcomeRefused)
+		x.metrics.checkpoint(outcomeRefused)
 		x.log.WarnContext(ctx, "the checkpoint cannot be used; the index is built from the beginning", "error", err)
 		return from, false
 	}
-	x.metrics.checkpoint(true, outcomeUsed, outcomeRefused)
+	x.metrics.checkpoint(outcomeUsed)
 	for _, a := range st.attributes {
 		from.Attributes = append(from.Attributes, a)
 	}

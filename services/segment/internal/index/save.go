@@ -79,7 +79,7 @@ func (x *Index) save(ctx context.Context, st *state) {
 			r.manifest.Definitions = checkpoint.Position{Incarnation: st.snapshot.Incarnation, Revision: st.snapshot.Revision, Mark: []byte(st.snapshot.Mark)}
 			close(r.work)
 		}
-	case len(r.work) < cap(r.work) && !now.Before(r.next):
+	case len(r.work) == 0 && !now.Before(r.next):
 		b := r.todo[0]
 		r.todo, r.taken = r.todo[1:], append(r.taken, b)
 		b.unsaved = false
@@ -90,9 +90,10 @@ func (x *Index) save(ctx context.Context, st *state) {
 		} else {
 			r.work <- content
 		}
-		r.next = now.Add(savePace * x.now().Sub(now))
+		pause := savePace * x.now().Sub(now)
+		r.next = now.Add(pause)
+		time.AfterFunc(pause, x.signal)
 	}
-	time.AfterFunc(max(time.Millisecond, r.next.Sub(now)), x.signal)
 }
 
 // begunSaving notes what the checkpoint is of, and starts its writer. Changes that come while it is written are in the files of some
@@ -115,12 +116,16 @@ func (x *Index) begunSaving(ctx context.Context, st *state) *saving {
 			r.todo = append(r.todo, b)
 		}
 	}
-	x.saver.writing.Go(func() { r.ended <- r.write(ctx, x.saver.dir) })
+	x.saver.writing.Go(func() {
+		r.ended <- r.write(ctx, x.saver.dir, x.signal)
+		x.signal()
+	})
+	x.signal()
 	return r
 }
 
-// write writes what comes, and commits when all has come.
-func (r *saving) write(ctx context.Context, dir *checkpoint.Dir) error {
+// write writes what comes, and commits when all has come. It signals that it can take more.
+func (r *saving) write(ctx context.Context, dir *checkpoint.Dir, signal func()) error {
 	for {
 		select {
 		case b, more := <-r.work:
@@ -136,6 +141,7 @@ func (r *saving) write(ctx context.Context, dir *checkpoint.Dir) error {
 				r.files = append(r.files, checkpoint.File{})
 			}
 			r.files[f.Number] = f
+			signal()
 		case <-ctx.Done():
 			return ctx.Err()
 		}
@@ -147,8 +153,8 @@ func (s *saver) finish(x *Index, err error) {
 	r := s.run
 	s.run, s.due = nil, x.now().Add(s.every)
 	r.cut()
-	x.metrics.checkpoint(err == nil, outcomeSaved, outcomeFailed)
 	if err != nil {
+		x.metrics.checkpoint(outcomeFailed)
 		// Which of the files were written does not matter: these blocks are written again.
 		for _, b := range r.taken {
 			b.unsaved = true
@@ -156,6 +162,7 @@ func (s *saver) finish(x *Index, err error) {
 		x.log.Warn("checkpoint not written, trying again later", "error", err, "pause", s.every)
 		return
 	}
+	x.metrics.checkpoint(outcomeSaved)
 	s.files, s.last = r.files, r.at
 }
 

@@ -131,7 +131,7 @@ func (w *world) lookingInBatches(ask lookUp) *op {
 	next := uint64(0)
 	var ranks [callers * calls][]int
 	var reqs [callers * calls]*campaignv1.LookupProfilesRequest
-	draw := func(context.Context) error {
+	draw := func() {
 		for i := range reqs {
 			ranks[i], reqs[i] = nil, &campaignv1.LookupProfilesRequest{}
 			for range inBatch {
@@ -140,10 +140,12 @@ func (w *world) lookingInBatches(ask lookUp) *op {
 				ranks[i], reqs[i].Profiles = append(ranks[i], rank), append(reqs[i].GetProfiles(), w.name(rank))
 			}
 		}
-		return nil
 	}
-	o := &op{name: nameQ8 + " batches", about: aboutQ8Batch, path: PathGRPC, unit: "profiles", least: warm, after: draw}
-	_ = draw(context.Background())
+	draw()
+	o := &op{name: nameQ8 + " batches", about: aboutQ8Batch, path: PathGRPC, unit: "profiles", least: warm, after: func(context.Context) error {
+		draw()
+		return nil
+	}}
 	o.do = func(ctx context.Context) (check, error) {
 		var last [callers]*campaignv1.LookupProfilesResponse
 		work, ctx := errgroup.WithContext(ctx)
