@@ -39,6 +39,7 @@ func (st *state) apply(assign Assigner, batches []Batch) applied {
 				st.blocks[at.block].put(at.ordinal, &d)
 			}
 		}
+		st.between = b.Replaying
 		// Compacted changes are of no single position: the one before them stands until they have ended.
 		if !b.Replaying && (b.Through.Revision >= st.read.Revision || b.Through.Incarnation != st.read.Incarnation) {
 			st.read, st.cursor = b.Through, b.Cursor

@@ -310,3 +310,36 @@ func TestWhoWasDeletedIsNotInTheNextCheckpoint(t *testing.T) {
 	}
 	w.check()
 }
+
+// TestNothingIsSavedWhileCompactedChangesCome holds that no file has what the cursor of its checkpoint does not reach: a stream that was cut
+// goes on with compacted changes, whose position is known only at their end.
+func TestNothingIsSavedWhileCompactedChangesCome(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 204)
+	w.keep(filepath.Join(t.TempDir(), "checkpoint"))
+	w.add(60)
+	w.replay()
+	w.tick()
+	w.saved()
+	w.offer(w.alter(3, 0)...) // so that there is something to save
+	before := w.revision
+	if err := w.x.Offer(t.Context(), index.Batch{Changes: w.alter(20, 3), Through: w.point(), Replaying: true}); err != nil {
+		t.Fatal(err)
+	}
+	for range 200 {
+		w.now = w.now.Add(time.Millisecond)
+		if _, err := w.x.Tick(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if m, err := w.dir.Load(); err != nil || m.Revision >= before {
+		t.Errorf("a checkpoint of revision %d was written among changes that its cursor does not know, %v", m.Revision, err)
+	}
+	w.offer()
+	w.tick()
+	w.saved()
+	if !w.resume() {
+		t.Fatal("the checkpoint was not used")
+	}
+	w.check()
+}

@@ -70,6 +70,9 @@ func (x *Index) save(ctx context.Context, st *state) {
 		return
 	default:
 	}
+	if st.between {
+		return // blocks have changes that the cursor does not know of yet
+	}
 	switch {
 	case len(r.todo) == 0:
 		if !r.closed {

@@ -36,6 +36,7 @@ type state struct {
 	replayed bool         // the first replay has ended
 	live     bool         // a whole manifest was published
 	cursor   string       // what the changes after read are watched after; empty until it is known
+	between  bool         // compacted changes are coming: some are newer than read
 	// files are those of the checkpoint that the blocks came from, newest the cursor of the newest change that they may have.
 	files        []checkpoint.File
 	newest       string
